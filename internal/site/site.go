@@ -1,0 +1,42 @@
+package site
+
+import insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
+
+// Segment is a run of text bytes.
+type Segment struct {
+	Addr  uint64
+	Bytes []byte
+}
+
+// Range is the addresses [Start, End).
+type Range struct{ Start, End uint64 }
+
+// Image is text that can be searched, and its functions.
+type Image interface {
+	// Text returns the executable bytes, ascending.
+	Text() []Segment
+	// Func returns the start of the compiled Go function that holds pc and
+	// the name of the function at pc; false for anything but Go code.
+	Func(pc uint64) (entry uint64, name string, ok bool)
+}
+
+// Key is a place in memory whose readers are wanted.
+type Key struct {
+	Addr  uint64
+	Width int // bytes: 1, 4 or 8
+}
+
+// Site is one instruction that reads a key.
+type Site struct {
+	Addr  uint64
+	Key   int // index in the keys given to Find
+	Entry uint64
+	Func  string
+	Form  insn.Form
+	Code  insn.Code // the instruction's bytes, when Form is not FormNone
+	// Why is empty if the site can be patched, else the reason why not.
+	Why string
+}
+
+// Patchable reports whether the site may be armed.
+func (s *Site) Patchable() bool { return s.Why == "" }

@@ -1,0 +1,178 @@
+//go:build linux && amd64
+
+package text
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// alias keeps the poked pages of text in a memfd that is mapped twice:
+// read+write at rw, and read+execute over the pages' old place.
+//
+// Only pages with sites move. What a profiler makes of functions in a page
+// that came from a memfd is the reason (docs/RATIONALE.md).
+type alias struct {
+	fd    int
+	rw    []byte  // all of the memfd; untouched pages take no memory
+	base  uintptr // the text address of rw[0], page aligned
+	moved []bool  // by page: lives in the memfd
+}
+
+const (
+	// gapPagesMax joins two runs of pages that are this close: fewer mappings.
+	gapPagesMax = 8
+	// runsMax bounds the mappings we add (vm.max_map_count is 65530 by default).
+	// Beyond it everything between the first and the last site moves.
+	runsMax = 512
+)
+
+var pageSize = uintptr(os.Getpagesize())
+
+func openAlias(lo, hi uintptr) (*alias, error) {
+	base := lo &^ (pageSize - 1)
+	size := (hi - base + pageSize - 1) &^ (pageSize - 1)
+	fd, err := memfd()
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	a := &alias{fd: fd, base: base, moved: make([]bool, size/pageSize)}
+	if err := unix.Ftruncate(fd, int64(size)); err != nil {
+		return nil, errors.Join(fmt.Errorf("ftruncate of the memfd to %d bytes: %w", size, err), unix.Close(fd))
+	}
+	a.rw, err = unix.Mmap(fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("mmap of the memfd read+write: %w", err), unix.Close(fd))
+	}
+	if err := a.mayExecute(); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+// memfd asks for an executable memfd by name where the kernel knows the flag
+// (6.3), because vm.memfd_noexec may have turned the default round.
+func memfd() (int, error) {
+	fd, err := unix.MemfdCreate("quietpatch-text", unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) {
+		fd, err = unix.MemfdCreate("quietpatch-text", unix.MFD_CLOEXEC)
+	}
+	return fd, err
+}
+
+// mayExecute maps one page of the memfd executable, somewhere else: a security
+// policy that forbids it must speak now, not over live text.
+func (a *alias) mayExecute() error {
+	b, err := unix.Mmap(a.fd, 0, int(pageSize), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("mmap of the memfd read+execute: %w", err)
+	}
+	return unix.Munmap(b)
+}
+
+func (a *alias) name() string { return Alias }
+
+// close drops the file descriptor and, if no page of text lives in the memfd,
+// the mapping. Pages that moved stay where they are.
+func (a *alias) close() error {
+	for _, m := range a.moved {
+		if m {
+			return unix.Close(a.fd)
+		}
+	}
+	return errors.Join(unix.Munmap(a.rw), unix.Close(a.fd))
+}
+
+// prepare moves the pages of the addresses into the memfd.
+func (a *alias) prepare(addrs []uintptr) error {
+	runs := a.runs(addrs, gapPagesMax)
+	if len(runs) > runsMax {
+		runs = [][2]int{{runs[0][0], runs[len(runs)-1][1]}}
+	}
+	for _, r := range runs {
+		if err := a.move(r[0], r[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runs returns the page ranges [from, to) that the addresses need, joined where
+// the gap is at most gap pages.
+func (a *alias) runs(addrs []uintptr, gap int) [][2]int {
+	var runs [][2]int
+	for _, addr := range addrs {
+		from := int((addr - a.base) / pageSize)
+		to := min(int((addr+WordMax-1-a.base)/pageSize)+1, len(a.moved))
+		if n := len(runs); n > 0 && from <= runs[n-1][1]+gap {
+			runs[n-1][1] = max(runs[n-1][1], to)
+		} else {
+			runs = append(runs, [2]int{from, to})
+		}
+	}
+	return runs
+}
+
+// move puts the pages [from, to) that are not there yet into the memfd and maps
+// them over their old place. The kernel replaces a mapping under its lock; a
+// thread that fetches from the page meanwhile waits in the page fault. The
+// bytes are the same before and after, and nobody else writes: the engine's
+// lock is held.
+func (a *alias) move(from, to int) error {
+	for from < to {
+		if a.moved[from] {
+			from++
+			continue
+		}
+		end := from
+		for end < to && !a.moved[end] {
+			end++
+		}
+		if err := a.moveRun(from, end); err != nil {
+			return err
+		}
+		from = end
+	}
+	return nil
+}
+
+func (a *alias) moveRun(from, to int) error {
+	off := uintptr(from) * pageSize
+	size := uintptr(to-from) * pageSize
+	at := a.base + off
+	src := textBytes(at, size)
+	copy(a.rw[off:off+size], src)
+	p, err := unix.MmapPtr(a.fd, int64(off), unsafe.Pointer(unsafe.SliceData(src)), size,
+		unix.PROT_READ|unix.PROT_EXEC, unix.MAP_SHARED|unix.MAP_FIXED)
+	if err != nil {
+		return fmt.Errorf("mmap of %d bytes of the memfd over the text at %#x: %w", size, at, err)
+	}
+	if uintptr(p) != at {
+		return fmt.Errorf("mmap over the text at %#x went to %#x", at, uintptr(p))
+	}
+	for i := from; i < to; i++ {
+		a.moved[i] = true
+	}
+	return nil
+}
+
+// write stores through the read+write mapping. One byte is one store.
+func (a *alias) write(addr uintptr, n int, w uint64) error {
+	off := addr - a.base
+	if !a.moved[off/pageSize] || !a.moved[(off+uintptr(n)-1)/pageSize] {
+		return fmt.Errorf("the page of %#x was not prepared", addr)
+	}
+	for i := range n {
+		a.rw[off+uintptr(i)] = byte(w >> (8 * i))
+	}
+	return nil
+}
+
+// textBytes views text as bytes. Text is not Go memory; see loadByte.
+func textBytes(addr, size uintptr) []byte {
+	return unsafe.Slice(*(**byte)(unsafe.Pointer(&addr)), size)
+}

@@ -1,0 +1,102 @@
+//go:build linux && amd64
+
+package text
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Backend names, as in options, Status and JSON.
+const (
+	Procmem = "procmem"
+	Alias   = "alias"
+)
+
+// backend is one way to get bytes into text.
+type backend interface {
+	name() string
+	// prepare is told, once, which addresses will be written. Sorted.
+	prepare(addrs []uintptr) error
+	// write writes the low n bytes of w at addr, with one store if n is 1.
+	write(addr uintptr, n int, w uint64) error
+	close() error
+}
+
+// Compile-time check: every backend is complete.
+var (
+	_ backend = (*procmem)(nil)
+	_ backend = (*alias)(nil)
+)
+
+// Text writes to the text of this process. It is not safe for concurrent use:
+// the engine's lock covers it, as the kernel's text_mutex does.
+type Text struct {
+	lo, hi uintptr
+	b      backend
+}
+
+// ErrBackend is wrapped by errors that mean: this backend does not work here.
+var ErrBackend = errors.New("text backend")
+
+// Open returns a writer for the text [lo, hi) by the named backend.
+func Open(name string, lo, hi uintptr) (*Text, error) {
+	var b backend
+	var err error
+	switch name {
+	case Procmem:
+		b, err = openProcmem()
+	case Alias:
+		b, err = openAlias(lo, hi)
+	default:
+		return nil, fmt.Errorf("%w: %q is not one of %s, %s", ErrBackend, name, Procmem, Alias)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrBackend, name, err)
+	}
+	return &Text{lo: lo, hi: hi, b: b}, nil
+}
+
+// Name returns the backend's name.
+func (t *Text) Name() string { return t.b.name() }
+
+// Close gives up the backend's means to write. Text stays as it is.
+func (t *Text) Close() error { return t.b.close() }
+
+// Prepare makes the pages of the addresses (sorted) ready to be poked. It may
+// be called while threads run them.
+func (t *Text) Prepare(addrs []uintptr) error {
+	for _, a := range addrs {
+		if a < t.lo || a+WordMax > t.hi {
+			return t.outside(a)
+		}
+	}
+	if err := t.b.prepare(addrs); err != nil {
+		return fmt.Errorf("%w %s: %w", ErrBackend, t.Name(), err)
+	}
+	return nil
+}
+
+func (t *Text) outside(addr uintptr) error {
+	return fmt.Errorf("%w: %#x is outside the text [%#x, %#x)", ErrBackend, addr, t.lo, t.hi)
+}
+
+// Poke writes the low n bytes of new at addr if the low n bytes of old stand
+// there, and checks that they arrived. On a *[MismatchError] nothing was
+// written. A poke of one byte is a single store.
+func (t *Text) Poke(addr uintptr, n int, old, new uint64) error {
+	if addr < t.lo || addr+uintptr(n) > t.hi {
+		return t.outside(addr)
+	}
+	if found := Load(addr, n); found != old {
+		return &MismatchError{Addr: addr, N: n, Expected: old, Found: found}
+	}
+	if err := t.b.write(addr, n, new); err != nil {
+		return &WriteError{Backend: t.Name(), Addr: addr, N: n, Err: err}
+	}
+	if found := Load(addr, n); found != new {
+		return &WriteError{Backend: t.Name(), Addr: addr, N: n, Err: fmt.Errorf(
+			"the write returned, but %s stands there instead of %s", Hex(found, n), Hex(new, n))}
+	}
+	return nil
+}
