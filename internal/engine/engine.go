@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/quietpatch/quietpatch/internal/protocol"
+)
+
+// Engine is one patch engine. A process has one, [Default]; tests make more,
+// over machines that fail on purpose.
+type Engine struct {
+	mu sync.Mutex
+
+	keys   []*Key
+	byName map[string]*Key
+
+	opts     Options // as given to Configure
+	inForce  Options // with environment and defaults
+	strategy protocol.Strategy
+
+	img     image
+	imgErr  error
+	m       machine
+	mErr    error  // why there is no machine, for good
+	later   error  // why the last arm was put off
+	off     string // why arming is switched off: Disarm
+	vendor  string
+	openImg func() (image, error)
+	openM   func(image, Options) (machine, error)
+
+	pokes   []poke  // of the batch at hand; reused
+	entries entries // of the vector; reused
+	stuck   *stuckBatch
+
+	count    Counters
+	problems []string
+	dropped  int // problems beyond problemsMax
+}
+
+// Default is the engine of the process.
+var Default = newEngine()
+
+func newEngine() *Engine {
+	return &Engine{byName: map[string]*Key{}, openImg: openImage, openM: openMachine, vendor: vendor()}
+}
+
+// problemsMax bounds what Status remembers of misuse.
+const problemsMax = 32
+
+func (e *Engine) problem(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if slices.Contains(e.problems, text) {
+		return
+	}
+	if len(e.problems) == problemsMax {
+		e.dropped++
+		return
+	}
+	e.problems = append(e.problems, text)
+}
+
+// Register gives a key a name and a description. Patching starts later, when
+// the key is first set. An error leaves the key usable and unnamed; Status
+// remembers it, so that a package-level registration may ignore it.
+func (e *Engine) Register(k *Key, name, desc string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := e.registerLocked(k, name, desc)
+	if err != nil {
+		e.problem("%v", err)
+	}
+	return err
+}
+
+func (e *Engine) registerLocked(k *Key, name, desc string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if other := e.byName[name]; other != nil {
+		return fmt.Errorf("%w %q: taken by the key at %#x (%s); found a second key at %#x: choose another name",
+			ErrName, name, uintptr(other.addr), other.desc, uintptr(k.addr))
+	}
+	if k.name != "" {
+		return fmt.Errorf("%w: %s is registered already, and now as %q: register a key once", ErrName, k.label(), name)
+	}
+	k.name, k.desc = name, desc
+	e.byName[name] = k
+	e.list(k)
+	return nil
+}
+
+func (e *Engine) list(k *Key) {
+	if !k.listed {
+		k.listed = true
+		e.keys = append(e.keys, k)
+	}
+}
+
+// Copied notes that somebody uses a copy of k.
+func (e *Engine) Copied(k *Key) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := fmt.Errorf("%w: a copy of %s is in use; a copy is an ordinary byte without sites: use the key itself, by pointer",
+		ErrPlain, k.label())
+	e.problem("%v", err)
+	return err
+}
+
+// Configure changes the options. Armed sites are disarmed first; they are armed
+// again when their keys are next set. On error nothing has changed, but for
+// sites that may have been disarmed.
+func (e *Engine) Configure(o Options) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := o.check(); err != nil {
+		return err
+	}
+	full, problems := o.withEnv()
+	for _, p := range problems {
+		e.problem("%s", p)
+	}
+	if e.m != nil && e.m.Backend() != full.Backend && full.Backend != "" {
+		if err := e.changeBackendLocked(full); err != nil {
+			return err
+		}
+	}
+	if e.m == nil {
+		e.mErr = nil // try again, with the new options
+	}
+	e.opts, e.inForce = o, full
+	e.strategy = e.chooseStrategy()
+	return nil
+}
+
+// ErrBackendChange: a backend cannot be left in a running program.
+var ErrBackendChange = errors.New("backend change")
+
+// changeBackendLocked disarms everything and closes the machine, so that the
+// next arm opens another.
+func (e *Engine) changeBackendLocked(to Options) error {
+	if e.m.Backend() == BackendAlias && to.Backend == BackendProcmem {
+		return fmt.Errorf("%w: pages that moved to the alias stay there (shared), and procmem cannot write to them: "+
+			"choose %s before the first key is set", ErrBackendChange, BackendProcmem)
+	}
+	if err := e.disarmLocked(); err != nil {
+		return err
+	}
+	err := e.m.Close()
+	e.m, e.mErr = nil, nil
+	return err
+}
+
+// chooseStrategy returns the strategy in force: the option's, or what the
+// manual of this CPU allows (docs/PROTOCOL.md, "What the manuals allow").
+func (e *Engine) chooseStrategy() protocol.Strategy {
+	if s, err := parseStrategy(e.inForce.Strategy); err == nil {
+		return s
+	}
+	if e.vendor == vendorAMD {
+		return protocol.Store
+	}
+	return protocol.Int3
+}
+
+// vendorAMD is the maker whose manual sanctions asynchronous modification by a
+// single store (AMD APM vol. 2, 7.6.1).
+const vendorAMD = "AuthenticAMD"
+
+// loadImage makes the image known; it stays the same for the process.
+func (e *Engine) loadImage() error {
+	if e.img == nil && e.imgErr == nil {
+		e.img, e.imgErr = e.openImg()
+	}
+	return e.imgErr
+}
+
+// bringUp makes the machine ready at the first arm. Failure for good is kept;
+// what may pass (a tracer) is tried again next time.
+func (e *Engine) bringUp() error {
+	if e.m != nil || e.mErr != nil {
+		return e.mErr
+	}
+	full, problems := e.opts.withEnv()
+	for _, p := range problems {
+		e.problem("%s", p)
+	}
+	e.inForce = full
+	e.strategy = e.chooseStrategy()
+	if err := e.loadImage(); err != nil {
+		e.mErr = err
+		return err
+	}
+	if full.Backend == BackendNone {
+		e.mErr = fmt.Errorf("backend %s was chosen", BackendNone)
+		return e.mErr
+	}
+	m, err := e.openM(e.img, full)
+	var t *laterError
+	if errors.As(err, &t) {
+		return err
+	}
+	e.m, e.mErr = m, err
+	return err
+}
+
+// laterError is a reason that may pass: try again at the next arm.
+type laterError struct{ err error }
+
+func (e *laterError) Error() string { return e.err.Error() }
+func (e *laterError) Unwrap() error { return e.err }

@@ -1,0 +1,38 @@
+package engine
+
+import (
+	"github.com/quietpatch/quietpatch/internal/site"
+	"github.com/quietpatch/quietpatch/internal/trap"
+)
+
+// image is the executable that holds the keys and their sites.
+type image interface {
+	site.Image
+	// InData reports whether addr is in the executable's own writable data.
+	InData(addr uintptr) bool
+	// Place names pc for people, without the frames that hide is true for.
+	Place(pc uint64, hide func(fn string) bool) (fn, file string, line int)
+}
+
+// machine is all that the engine needs to change text. The production one is
+// in live_linux.go; tests put faults in between.
+type machine interface {
+	// Backend names what writes.
+	Backend() string
+	// Ready says whether traps may be taken now: the handler is ours, and no
+	// tracer would see the traps first.
+	Ready(allowTracer bool) error
+	// Prepare makes the pages of the addresses (sorted) ready for Poke.
+	Prepare(addrs []uintptr) error
+	// Load reads n bytes of text.
+	Load(addr uintptr, n int) uint64
+	// Poke compares n bytes with old and writes new.
+	Poke(addr uintptr, n int, old, new uint64) error
+	// Rescue pokes by any means that works. It serves the way back only.
+	Rescue(addr uintptr, n int, old, new uint64) error
+	Sync() error
+	Publish(entries []trap.Entry) error
+	Retire()
+	Traps() trap.Counts
+	Close() error
+}

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/quietpatch/quietpatch/internal/site"
+)
+
+// Counters count what the engine has done since the program started.
+type Counters struct {
+	Batches   uint64 `json:"batches"`   // calls that changed at least one key
+	Syncs     uint64 `json:"syncs"`     // cross-CPU syncs
+	Pokes     uint64 `json:"pokes"`     // writes to text
+	Fallbacks uint64 `json:"fallbacks"` // batches that failed and were tried one site at a time
+	// What the trap handler saw.
+	TrapHits    uint64 `json:"trap_hits"`    // threads that ran into a trap byte and went on
+	TrapLate    uint64 `json:"trap_late"`    // of batches that were over by then
+	TrapRetried uint64 `json:"trap_retried"` // executed again while the vector changed
+	TrapForeign uint64 `json:"trap_foreign"` // somebody else's, handed on
+}
+
+// Modes.
+const (
+	ModeLive   = "live"   // text is patched
+	ModeMemory = "memory" // keys are read from memory
+)
+
+// Status is the state of the engine.
+type Status struct {
+	Mode      string   `json:"mode"`   // live or memory
+	Reason    string   `json:"reason"` // why it is memory; "" when live
+	Strategy  string   `json:"strategy"`
+	Backend   string   `json:"backend"`
+	Assurance string   `json:"assurance"` // what the strategy stands on, on this CPU
+	Keys      int      `json:"keys"`      // registered, or set at least once
+	Sites     int      `json:"sites"`     // found so far
+	Armed     int      `json:"armed"`     // hold their value as an immediate
+	Counters  Counters `json:"counters"`
+	// Problems are mistakes of use that were survived: a name taken twice, a
+	// key on the heap or copied, a wrong environment variable.
+	Problems []string `json:"problems"`
+}
+
+// Status returns the state. It never patches and never brings the machine up.
+func (e *Engine) Status() Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := Status{Mode: ModeMemory, Backend: BackendNone, Keys: len(e.keys), Counters: e.count}
+	s.Reason = e.reason()
+	if s.Reason == "" {
+		s.Mode = ModeLive
+	}
+	if e.m != nil {
+		s.Backend = e.m.Backend()
+		s.Strategy = e.strategy.String()
+		s.Assurance = assurance(e.strategy, e.vendor)
+		t := e.m.Traps()
+		s.Counters.TrapHits, s.Counters.TrapLate = t.Hits, t.Late
+		s.Counters.TrapRetried, s.Counters.TrapForeign = t.Retried, t.Foreign
+	}
+	for _, k := range e.keys {
+		s.Sites += len(k.sites)
+		s.Armed += k.armed()
+	}
+	s.Problems = append([]string{}, e.problems...)
+	if e.dropped > 0 {
+		s.Problems = append(s.Problems, fmt.Sprintf("and %d more", e.dropped))
+	}
+	return s
+}
+
+// reason says why keys are read from memory, "" if they are not.
+func (e *Engine) reason() string {
+	switch {
+	case e.off != "":
+		return e.off
+	case e.mErr != nil:
+		return e.mErr.Error()
+	case e.stuck != nil:
+		return e.stuck.err.Error()
+	case e.later != nil:
+		return e.later.Error()
+	case e.m == nil:
+		return "no key was set yet: text is patched at the first Set, or by quietpatch.Arm"
+	}
+	return ""
+}
+
+// SiteInfo describes one site to users.
+type SiteInfo struct {
+	Func  string `json:"func"`
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	Addr  uint64 `json:"addr"`
+	Form  string `json:"form"`
+	State string `json:"state"` // armed or memory
+	Why   string `json:"why"`   // why it stays memory, "" otherwise
+}
+
+// Sites returns the sites of a key, sorted by address, without arming them.
+func (e *Engine) Sites(k *Key) ([]SiteInfo, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.search([]*Key{k}); err != nil {
+		return nil, err
+	}
+	if k.plain != "" {
+		return nil, fmt.Errorf("%w: %s: %s", ErrPlain, k.label(), k.plain)
+	}
+	infos := make([]SiteInfo, 0, len(k.sites))
+	for _, s := range k.sites {
+		i := SiteInfo{Addr: uint64(s.addr), Form: s.form.String(), State: s.state.String(), Why: s.why}
+		i.Func, i.File, i.Line = e.img.Place(i.Addr, site.OurFrame)
+		infos = append(infos, i)
+	}
+	return infos, nil
+}
+
+// KeyInfo describes one key to users.
+type KeyInfo struct {
+	Name  string `json:"name"`
+	Desc  string `json:"desc"`
+	Value int64  `json:"value"`
+	Sites int    `json:"sites"` // found so far: 0 until the key is first set
+	Armed int    `json:"armed"`
+	Plain string `json:"plain"` // why the key is an ordinary byte, "" otherwise
+}
+
+// Keys returns every registered key, in the order of registration.
+func (e *Engine) Keys() []KeyInfo {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	infos := make([]KeyInfo, 0, len(e.keys))
+	for _, k := range e.keys {
+		i := KeyInfo{Name: k.name, Desc: k.desc, Value: k.cell.Load(), Sites: len(k.sites), Armed: k.armed(), Plain: k.plain}
+		infos = append(infos, i)
+	}
+	return infos
+}
