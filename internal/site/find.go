@@ -132,15 +132,28 @@ func (c *confirmer) confirm(cand candidate) (Site, bool) {
 		insn.Target(c.at, c.in, code) != c.keys[cand.key].Addr {
 		return Site{}, false // bytes that look alike by chance
 	}
-	if c.in.Enc == insn.Legacy && c.in.Map == 0 && c.in.Op == opLEA {
-		return Site{}, false // takes the key's address, reads nothing
+	if !reads(c.in) {
+		return Site{}, false
 	}
 	s.Addr = c.at
 	c.judge(&s, seg)
 	return s, true
 }
 
-const opLEA = 0x8D
+// reads reports whether an instruction with a memory operand reads it: LEA
+// takes the address only, and the plain moves to memory only write.
+func reads(in insn.Inst) bool {
+	if in.Enc != insn.Legacy || in.Map != 0 {
+		return true
+	}
+	switch in.Op {
+	case 0x8D, // LEA
+		0x88, 0x89, // MOV reg to memory
+		0xC6, 0xC7: // MOV imm to memory
+		return false
+	}
+	return true
+}
 
 // walk decodes from where the confirmer stands until the instruction that
 // holds addr; it stands at c.at then, decoded into c.in.

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -234,6 +235,7 @@ func grow(n int) int {
 type siteReport struct {
 	Keys   []statickey.Key             `json:"keys"`
 	Sites  map[string][]statickey.Site `json:"sites"`
+	RWX    []string                    `json:"rwx"` // mappings that are writable and executable
 	Status quietpatch.State            `json:"status"`
 }
 
@@ -251,5 +253,11 @@ func sites([]string) (any, error) {
 	}
 	r.Keys = statickey.Keys()
 	r.Status = quietpatch.Status()
+	maps, _ := os.ReadFile("/proc/self/maps")
+	for line := range strings.Lines(string(maps)) {
+		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], "rwx") {
+			r.RWX = append(r.RWX, line)
+		}
+	}
 	return r, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"time"
@@ -28,27 +29,27 @@ func forkExec(args []string) (any, error) {
 	}); err != nil {
 		return nil, err
 	}
-	done := make(chan struct{})
-	var wg sync.WaitGroup
+	done, enough := make(chan struct{}), make(chan struct{})
+	var wg, flipper sync.WaitGroup
 	var t tally
 	var flips int
 	var flipErr error
-	wg.Go(func() {
+	t.start(done, &wg)
+	flipper.Go(func() {
 		for {
 			select {
-			case <-done:
+			case <-enough:
 				return
 			default:
 			}
 			var m int
-			m, flipErr = t.flipMany(100, time.Minute)
+			m, flipErr = t.flipMany(10, time.Minute)
 			flips += m
 			if flipErr != nil {
 				return
 			}
 		}
 	})
-	t.start(done, &wg)
 	var runErr error
 	for i := range *n {
 		if out, err := exec.Command("/bin/true").CombinedOutput(); err != nil {
@@ -56,6 +57,8 @@ func forkExec(args []string) (any, error) {
 			break
 		}
 	}
+	close(enough)
+	flipper.Wait() // it waits for the workers: they stop last
 	close(done)
 	wg.Wait()
 	r := report{Flips: flips, Checks: t.checks.Load(), Verified: t.verified.Load(), Wrong: t.wrong.Load(), Status: quietpatch.Status()}
@@ -104,6 +107,7 @@ func spin(args []string) (any, error) {
 	fs := flags("spin")
 	backend := fs.String("backend", "", "procmem or alias")
 	d := fs.Duration("for", time.Second, "how long")
+	profile := fs.String("profile", "", "write a CPU profile to this file")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -112,6 +116,17 @@ func spin(args []string) (any, error) {
 	}
 	if err := hammerKey.Enable(); err != nil {
 		return nil, err
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return nil, err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	epoch.Store(2)
 	done := make(chan struct{})

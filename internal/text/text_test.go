@@ -1,0 +1,162 @@
+//go:build linux && amd64
+
+package text
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// open opens a backend for the test binary's own text, as far as these tests
+// poke: the page of the self-test's target.
+func open(t *testing.T, name string) *Text {
+	t.Helper()
+	at := targetAddr() &^ (pageSize - 1)
+	x, err := Open(name, at, at+2*pageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func noSync() error { return nil } // one thread pokes and runs the target; see barrier for real syncs
+
+// TestBackends: procmem first, for a page that moved to alias stays there.
+func TestBackends(t *testing.T) {
+	for _, name := range []string{Procmem, Alias} {
+		t.Run(name, func(t *testing.T) {
+			x := open(t, name)
+			if err := x.SelfTest(noSync); err != nil {
+				t.Fatal(err)
+			}
+			at := targetAddr() + targetOff
+			if err := x.Poke(at, 1, targetValue, 0x77); err != nil {
+				t.Fatal(err)
+			}
+			if got := target(); got != 0x77 {
+				t.Errorf("poked 0x77, executed %#x", got)
+			}
+			var mismatch *MismatchError
+			err := x.Poke(at, 2, targetValue, 0x99)
+			if !errors.As(err, &mismatch) || mismatch.Found != 0x77 || mismatch.Expected != targetValue || mismatch.Addr != at {
+				t.Errorf("poke over other bytes: %v", err)
+			}
+			if !strings.Contains(err.Error(), "expected 11 00, found 77 00") {
+				t.Errorf("message %q", err)
+			}
+			if got := target(); got != 0x77 {
+				t.Errorf("a refused poke wrote: %#x", got)
+			}
+			if err := x.Poke(at, 4, 0x77, 0x01020304); err != nil || target() != 0x01020304 {
+				t.Errorf("poke of 4 bytes: %v, executed %#x", err, target())
+			}
+			if err := x.Poke(at, 4, 0x01020304, targetValue); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestOutside(t *testing.T) {
+	x := open(t, Procmem)
+	for _, addr := range []uintptr{x.lo - 1, x.hi - 3, x.hi, 0} {
+		if err := x.Poke(addr, 4, 0, 0); !errors.Is(err, ErrBackend) {
+			t.Errorf("Poke(%#x): %v", addr, err)
+		}
+		if err := x.Prepare([]uintptr{addr}); !errors.Is(err, ErrBackend) {
+			t.Errorf("Prepare(%#x): %v", addr, err)
+		}
+	}
+	if _, err := Open("magic", 0, 1); !errors.Is(err, ErrBackend) {
+		t.Errorf("Open of an unknown backend: %v", err)
+	}
+}
+
+// TestUnprepared: alias refuses a page that it did not move.
+func TestUnprepared(t *testing.T) {
+	x := open(t, Alias)
+	at := x.lo + pageSize // not the target's page
+	old := Load(at, 1)
+	var we *WriteError
+	if err := x.Poke(at, 1, old, old^1); !errors.As(err, &we) || !strings.Contains(err.Error(), "not prepared") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestClosed: a closed procmem gives an error that names address and backend.
+func TestClosed(t *testing.T) {
+	x := open(t, Procmem)
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	at := x.lo + pageSize + 8
+	old := Load(at, 1)
+	err := x.Poke(at, 1, old, old)
+	if !errors.Is(err, unix.EBADF) || !strings.Contains(err.Error(), Procmem) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestRuns(t *testing.T) {
+	a := &alias{base: 0x400000, moved: make([]bool, 100)}
+	page := func(n, off int) uintptr { return a.base + uintptr(n)*pageSize + uintptr(off) }
+	end := int(pageSize)
+	for _, c := range []struct {
+		addrs []uintptr
+		want  [][2]int
+	}{
+		{nil, nil},
+		{[]uintptr{page(3, 0)}, [][2]int{{3, 4}}},
+		{[]uintptr{page(3, 0), page(3, 100)}, [][2]int{{3, 4}}},
+		{[]uintptr{page(3, end-4)}, [][2]int{{3, 5}}}, // crosses into the next page
+		{[]uintptr{page(3, 0), page(6, 0)}, [][2]int{{3, 7}}},
+		{[]uintptr{page(3, 0), page(4+gapPagesMax, 0)}, [][2]int{{3, 5 + gapPagesMax}}},
+		{[]uintptr{page(3, 0), page(5+gapPagesMax, 0)}, [][2]int{{3, 4}, {5 + gapPagesMax, 6 + gapPagesMax}}},
+		{[]uintptr{page(99, end-1)}, [][2]int{{99, 100}}}, // not beyond the text
+	} {
+		if got := a.runs(c.addrs, gapPagesMax); !slices.Equal(got, c.want) {
+			t.Errorf("runs(%#x) = %v, expected %v", c.addrs, got, c.want)
+		}
+	}
+}
+
+func TestHexLoad(t *testing.T) {
+	if got := Hex(0x0201, 3); got != "01 02 00" {
+		t.Errorf("Hex = %q", got)
+	}
+	if got := Load(targetAddr(), 5); got != targetOp|targetValue<<8 {
+		t.Errorf("Load = %#x", got)
+	}
+}
+
+func BenchmarkPoke(b *testing.B) {
+	names := []string{Procmem}
+	if os.Getenv("TEXT_BENCH_ALIAS") != "" {
+		names = []string{Alias} // a process of its own: the page stays in the memfd
+	}
+	for _, name := range names {
+		b.Run(name, func(b *testing.B) {
+			at := targetAddr() &^ (pageSize - 1)
+			x, err := Open(name, at, at+2*pageSize)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := x.Prepare([]uintptr{targetAddr()}); err != nil {
+				b.Fatal(err)
+			}
+			v := uint64(targetValue)
+			for b.Loop() {
+				if err := x.Poke(targetAddr()+targetOff, 1, v, v^1); err != nil {
+					b.Fatal(err)
+				}
+				v ^= 1
+			}
+			_ = x.Poke(targetAddr()+targetOff, 1, v, targetValue)
+		})
+	}
+}
