@@ -134,7 +134,7 @@ func (img *Image) Text() []site.Segment {
 // package-level variables are.
 func (img *Image) InData(addr uintptr) bool {
 	for _, r := range img.data {
-		if r.Start <= uint64(addr) && uint64(addr) < r.End {
+		if r.Contains(uint64(addr)) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package site
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
@@ -68,3 +69,12 @@ const ourPackage = "github.com/quietpatch/quietpatch/statickey"
 // OurFrame reports whether the function is the inlined body of a key's method.
 // A site is named after the function that it was inlined into.
 func OurFrame(fn string) bool { return packageOf(fn) == ourPackage }
+
+// OurFile is OurFrame for source files, for those who know no function names.
+func OurFile(file string) bool {
+	dir, base := path.Split(file)
+	if !strings.HasSuffix(dir, "statickey/") {
+		return false
+	}
+	return base == "bool.go" || base == "flag_plain.go" || base == "flag_atomic.go"
+}

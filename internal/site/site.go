@@ -11,6 +11,9 @@ type Segment struct {
 // Range is the addresses [Start, End).
 type Range struct{ Start, End uint64 }
 
+// Contains reports whether addr lies in the range.
+func (r Range) Contains(addr uint64) bool { return r.Start <= addr && addr < r.End }
+
 // Image is text that can be searched, and its functions.
 type Image interface {
 	// Text returns the executable bytes, ascending.

@@ -3,6 +3,7 @@ package site
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -171,6 +172,25 @@ func TestPackageOf(t *testing.T) {
 	} {
 		if got := packageOf(name); got != want {
 			t.Errorf("packageOf(%q) = %q, expected %q", name, got, want)
+		}
+	}
+}
+
+// TestOurFile: the frames of a key's methods, as built from a checkout, from the
+// module cache, and with -trimpath; the files must be there.
+func TestOurFile(t *testing.T) {
+	for file, want := range map[string]bool{
+		"/src/qp/statickey/bool.go": true, "/m/quietpatch@v0.1.0/statickey/flag_plain.go": true,
+		"github.com/quietpatch/quietpatch/statickey/flag_atomic.go": true,
+		"/src/qp/statickey/other.go":                                false, "/src/main.go": false, "bool.go": false,
+	} {
+		if got := OurFile(file); got != want {
+			t.Errorf("OurFile(%q) = %v", file, got)
+		}
+	}
+	for _, base := range []string{"bool.go", "flag_plain.go", "flag_atomic.go"} {
+		if _, err := os.Stat("../../statickey/" + base); err != nil {
+			t.Errorf("OurFile knows a file that is gone: %v", err)
 		}
 	}
 }

@@ -1,0 +1,3 @@
+module github.com/quietpatch/quietpatch
+
+go 1.25.0

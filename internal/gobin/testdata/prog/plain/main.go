@@ -1,0 +1,5 @@
+package main
+
+import "github.com/quietpatch/quietpatch/app"
+
+func main() { app.Main() }
