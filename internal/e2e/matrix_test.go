@@ -8,6 +8,9 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/quietpatch/quietpatch/internal/gobin"
+	"github.com/quietpatch/quietpatch/internal/site"
 )
 
 // toolchains are the other Go versions that are promised to work; the one that
@@ -78,6 +81,7 @@ func tryVariant(t *testing.T, v variant) {
 	var s sitesReport
 	run(t, &s, bin, "sites")
 	checkEmitted(t, v, &s)
+	checkFile(t, v, bin, &s)
 
 	var r report
 	run(t, &r, bin, "hammer", "-flips", "500", "-strategy", "store")
@@ -100,6 +104,41 @@ func tryVariant(t *testing.T, v variant) {
 	}
 	var status map[string]any
 	run(t, &status, bin, "wait")
+}
+
+// checkFile reads the binary from disk: keys by name, stripped or not, and the
+// very sites that the running program found.
+func checkFile(t *testing.T, v variant, bin string, s *sitesReport) {
+	t.Helper()
+	f, err := gobin.Open(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	keys, err := f.Keys()
+	if err != nil || len(keys) != 3 {
+		t.Fatalf("%d keys in the file, expected 3: %v", len(keys), err)
+	}
+	for _, k := range keys {
+		live, known := s.Sites[k.Name]
+		if !known || v.memory {
+			continue
+		}
+		found := site.Find(f, []site.Key{{Addr: k.Addr, Width: 1}})
+		if len(found) != len(live) {
+			t.Errorf("%s: %d sites in the file, %d in the program", k.Name, len(found), len(live))
+			continue
+		}
+		for i := range found {
+			bias := live[0].Addr - found[0].Addr
+			if found[i].Addr+bias != live[i].Addr || found[i].Form.String() != live[i].Form || found[i].Patchable() != (live[i].Why == "") {
+				t.Errorf("%s, site %d: %+v in the file, %+v in the program", k.Name, i, found[i], live[i])
+			}
+			if file, line := f.Place(found[i].Addr, site.OurFile); file != live[i].File || line != live[i].Line {
+				t.Errorf("%s, site %d: at %s:%d in the file, %s:%d in the program", k.Name, i, file, line, live[i].File, live[i].Line)
+			}
+		}
+	}
 }
 
 // emitted is what the compiler makes of each function of prog/checks.go, by

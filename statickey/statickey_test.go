@@ -1,0 +1,197 @@
+package statickey_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/quietpatch/quietpatch"
+	"github.com/quietpatch/quietpatch/statickey"
+)
+
+var (
+	first, second, unnamed, inlined statickey.Bool
+
+	_ = statickey.Register(&first, "test.first", "the first")
+	_ = statickey.Register(&second, "test.second", "the second")
+)
+
+// patched skips what is about live text where this build reads memory by design.
+func patched(t *testing.T) {
+	t.Helper()
+	if err := quietpatch.Arm(); err != nil {
+		if len(quietpatch.Backends()) > 0 && os.Getenv("QUIETPATCH_BACKEND") != "none" {
+			t.Fatal(err)
+		}
+		t.Skip("needs live text: ", err)
+	}
+}
+
+func TestSetAndRead(t *testing.T) {
+	for _, k := range []*statickey.Bool{&first, &unnamed} {
+		if k.Enabled() {
+			t.Error("a new key is on")
+		}
+		for _, on := range []bool{true, true, false, false, true, false} {
+			if err := k.Set(on); err != nil || k.Enabled() != on {
+				t.Errorf("Set(%v): %v, Enabled() = %v", on, err, k.Enabled())
+			}
+		}
+	}
+	if err := first.Enable(); err != nil || !first.Enabled() {
+		t.Error("Enable:", err)
+	}
+	if err := first.Disable(); err != nil || first.Enabled() {
+		t.Error("Disable:", err)
+	}
+}
+
+// TestEnabledInlines: an unnamed package-level key has sites, too, and they are
+// in this function.
+func TestEnabledInlines(t *testing.T) {
+	patched(t)
+	if testing.CoverMode() != "" {
+		t.Skip("needs a build without -cover of this package: the counters may keep Enabled from being inlined")
+	}
+	if err := errors.Join(inlined.Enable(), inlined.Disable()); err != nil {
+		t.Fatal(err)
+	}
+	if inlined.Enabled() {
+		t.Error("on")
+	}
+	sites, err := inlined.Sites()
+	if err != nil || len(sites) == 0 {
+		t.Fatalf("%d sites, %v", len(sites), err)
+	}
+	for _, s := range sites {
+		if s.State != "armed" || !strings.HasSuffix(s.Func, "TestEnabledInlines") || !strings.HasSuffix(s.File, "statickey_test.go") || s.Line == 0 {
+			t.Errorf("site %+v", s)
+		}
+	}
+}
+
+func TestHeapKey(t *testing.T) {
+	k := new(statickey.Bool)
+	if err := statickey.Register(k, "test.heap", "lives on the heap"); err != nil {
+		t.Error(err)
+	}
+	if err := k.Enable(); err != nil || !k.Enabled() {
+		t.Errorf("Enable: %v, Enabled() = %v", err, k.Enabled())
+	}
+	if _, err := k.Sites(); err == nil {
+		t.Error("Sites of a heap key: no error")
+	}
+	patched(t)
+	if _, err := k.Sites(); !errors.Is(err, statickey.ErrPlain) {
+		t.Errorf("Sites: %v, expected ErrPlain", err)
+	}
+	for _, info := range statickey.Keys() {
+		if info.Name == "test.heap" && (info.Plain == "" || info.Value != 1) {
+			t.Errorf("Keys says %+v", info)
+		}
+	}
+}
+
+func TestStackKey(t *testing.T) {
+	var k statickey.Bool
+	if err := k.Enable(); err != nil || !k.Enabled() {
+		t.Errorf("Enable: %v, Enabled() = %v", err, k.Enabled())
+	}
+}
+
+// TestCopy: a copy of a key in use is an ordinary bool, and Status says so.
+func TestCopy(t *testing.T) {
+	if err := errors.Join(second.Enable()); err != nil {
+		t.Fatal(err)
+	}
+	dup := *copyOf(&second)
+	if !dup.Enabled() {
+		t.Error("the copy did not copy the value")
+	}
+	if err := dup.Disable(); err != nil || dup.Enabled() || !second.Enabled() {
+		t.Errorf("Disable of the copy: %v; copy %v, key %v", err, dup.Enabled(), second.Enabled())
+	}
+	if _, err := dup.Sites(); !errors.Is(err, statickey.ErrPlain) || !strings.Contains(err.Error(), "test.second") {
+		t.Errorf("Sites of the copy: %v", err)
+	}
+	var b statickey.Batch
+	b.Set(&dup, true)
+	b.Set(&second, false)
+	if err := b.Apply(); !errors.Is(err, statickey.ErrPlain) || !second.Enabled() {
+		t.Errorf("a batch with a copy: %v", err)
+	}
+	if p := strings.Join(quietpatch.Status().Problems, "\n"); !strings.Contains(p, "a copy of key \"test.second\"") {
+		t.Errorf("problems: %s", p)
+	}
+	if err := second.Disable(); err != nil {
+		t.Error(err)
+	}
+}
+
+// copyOf hides the copy from go vet, which would rightly object.
+func copyOf(k *statickey.Bool) *statickey.Bool { return k }
+
+func TestNames(t *testing.T) {
+	if err := statickey.Register(&unnamed, "test.first", "taken"); !errors.Is(err, statickey.ErrName) || !strings.Contains(err.Error(), "the first") {
+		t.Errorf("a taken name: %v", err)
+	}
+	if err := statickey.Register(&unnamed, "white space", ""); !errors.Is(err, statickey.ErrName) {
+		t.Errorf("a bad name: %v", err)
+	}
+	if err := unnamed.Set(!unnamed.Enabled()); err != nil {
+		t.Errorf("the key does not work after a failed registration: %v", err)
+	}
+	if err := unnamed.Disable(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBatch(t *testing.T) {
+	var b statickey.Batch
+	b.Set(&first, true)
+	b.Set(&second, true)
+	b.Set(&first, false)
+	b.Set(&first, true)
+	before := quietpatch.Status().Counters.Batches
+	if err := b.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	if !first.Enabled() || !second.Enabled() {
+		t.Error("not both on")
+	}
+	if n := quietpatch.Status().Counters.Batches - before; n != 1 {
+		t.Errorf("%d batches for one", n)
+	}
+	b.Set(&first, false)
+	b.Set(&second, false)
+	if err := errors.Join(b.Apply(), b.Apply()); err != nil || first.Enabled() || second.Enabled() {
+		t.Errorf("off: %v", err)
+	}
+}
+
+// TestConcurrent sets keys from many goroutines while others read: under -race
+// it is also a test of the fallback.
+func TestConcurrent(t *testing.T) {
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range 200 {
+				if err := first.Set((i+j)%2 == 0); err != nil {
+					t.Error(err)
+				}
+				_ = second.Enabled()
+				_ = first.Enabled()
+				if j%50 == 0 {
+					_ = quietpatch.Status()
+					_ = statickey.Keys()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := first.Disable(); err != nil {
+		t.Error(err)
+	}
+}
