@@ -35,9 +35,7 @@ func BenchmarkFlip(b *testing.B) {
 	})
 }
 
-var (
-	checkSink [benchSites]int
-)
+var checkSink [benchSites]int
 
 // BenchmarkCheck56: 56 checks of a key that is off.
 func BenchmarkCheck56(b *testing.B) {

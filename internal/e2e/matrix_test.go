@@ -32,8 +32,10 @@ var variants = []variant{
 	{name: "pie stripped", flags: []string{"-buildmode=pie", "-ldflags=-s -w"}},
 	{name: "trimpath", flags: []string{"-trimpath"}},
 	{name: "external cgo", env: []string{"CGO_ENABLED=1"}, flags: []string{"-tags=withcgo", "-ldflags=-linkmode=external"}},
-	{name: "external cgo pie stripped", env: []string{"CGO_ENABLED=1"},
-		flags: []string{"-tags=withcgo", "-buildmode=pie", "-ldflags=-linkmode=external -s -w"}},
+	{
+		name: "external cgo pie stripped", env: []string{"CGO_ENABLED=1"},
+		flags: []string{"-tags=withcgo", "-buildmode=pie", "-ldflags=-linkmode=external -s -w"},
+	},
 	{name: "GOAMD64=v1", env: []string{"GOAMD64=v1"}},
 	{name: "GOAMD64=v3", env: []string{"GOAMD64=v3"}},
 	{name: "no optimization", flags: []string{"-gcflags=all=-N -l"}, slow: true},

@@ -88,8 +88,10 @@ func (e *Engine) toggleLocked(changes []Change) error {
 		old := c.Key.cell.Load()
 		for _, s := range c.Key.sites {
 			if s.state == Armed {
-				e.pokes = append(e.pokes, poke{key: c.Key, site: s,
-					old: s.word(old), new: s.word(c.Value), oldValue: old, newValue: c.Value})
+				e.pokes = append(e.pokes, poke{
+					key: c.Key, site: s,
+					old: s.word(old), new: s.word(c.Value), oldValue: old, newValue: c.Value,
+				})
 			}
 		}
 	}

@@ -153,7 +153,8 @@ func hugeSectionNames() []byte {
 func dwarfSectionsOf(abbrev, info []byte, flags elf.SectionFlag) []byte {
 	b := synth{}.build()
 	names := []byte("\x00.debug_abbrev\x00.debug_info\x00")
-	headers := []elf.Section64{{},
+	headers := []elf.Section64{
+		{},
 		{Name: 1, Type: uint32(elf.SHT_PROGBITS), Off: uint64(len(b)), Size: uint64(len(abbrev))},
 		{Name: 15, Type: uint32(elf.SHT_PROGBITS), Flags: uint64(flags), Off: uint64(len(b) + len(abbrev)), Size: uint64(len(info))},
 	}

@@ -54,8 +54,10 @@ func newImage(r io.ReaderAt, progs []*elf.Prog, size int64) (*image, error) {
 				i, p.Filesz, p.Off, size)
 		}
 		total += p.Filesz
-		im.loads = append(im.loads, load{p.Vaddr, p.Memsz, p.Off, p.Filesz,
-			p.Flags&elf.PF_X != 0, p.Flags&elf.PF_W != 0})
+		im.loads = append(im.loads, load{
+			p.Vaddr, p.Memsz, p.Off, p.Filesz,
+			p.Flags&elf.PF_X != 0, p.Flags&elf.PF_W != 0,
+		})
 	}
 	slices.SortFunc(im.loads, func(a, b load) int { return cmp.Compare(a.addr, b.addr) })
 	for i := 1; i < len(im.loads); i++ {

@@ -40,6 +40,7 @@ func TestTracerPID(t *testing.T) {
 		}
 	}
 }
+
 func BenchmarkTracerPID(b *testing.B) {
 	for b.Loop() {
 		_, _ = TracerPID()

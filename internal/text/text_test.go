@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -131,6 +132,36 @@ func TestHexLoad(t *testing.T) {
 	}
 	if got := Load(targetAddr(), 5); got != targetOp|targetValue<<8 {
 		t.Errorf("Load = %#x", got)
+	}
+}
+
+// TestLoadAcrossPages reads at every offset around the end of a page, behind
+// which nothing is mapped.
+func TestLoadAcrossPages(t *testing.T) {
+	b, err := unix.Mmap(-1, 0, int(2*pageSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b {
+		b[i] = byte(i*7 + i>>8)
+	}
+	if err := unix.Mprotect(b[pageSize:], unix.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	base := uintptr(unsafe.Pointer(&b[0]))
+	for off := int(pageSize) - 3*WordMax; off < int(pageSize); off++ {
+		for n := 1; n <= WordMax && off+n <= int(pageSize); n++ {
+			var want uint64
+			for i := range n {
+				want |= uint64(b[off+i]) << (8 * i)
+			}
+			if got := Load(base+uintptr(off), n); got != want {
+				t.Fatalf("Load(+%d, %d) = %#x, expected %#x", off, n, got, want)
+			}
+		}
+	}
+	if err := unix.Munmap(b); err != nil {
+		t.Fatal(err)
 	}
 }
 

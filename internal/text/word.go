@@ -9,9 +9,18 @@ import (
 // WordMax is how many bytes one poke can write: the length of the longest site.
 const WordMax = 8
 
-// Load reads n bytes (at most WordMax) of text at addr, the first one lowest.
-// The address must lie in mapped text.
+// pageMin is the smallest page of any system that is patched: what lies in one
+// such page is mapped as a whole.
+const pageMin = 4096
+
+// Load reads n bytes (1 to WordMax) of text at addr, the first one lowest. The
+// address must lie in mapped text. It reads whole words where that stays within
+// the page; bytes beyond n are not looked at, so it does not matter that others
+// may be writing them.
 func Load(addr uintptr, n int) uint64 {
+	if addr%pageMin <= pageMin-WordMax {
+		return **(**uint64)(unsafe.Pointer(&addr)) & (^uint64(0) >> (64 - 8*n))
+	}
 	var w uint64
 	for i := range n {
 		w |= uint64(loadByte(addr+uintptr(i))) << (8 * i)

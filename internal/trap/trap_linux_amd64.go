@@ -35,12 +35,14 @@ type shard struct {
 var (
 	vec      vector
 	counters [shards]shard
-	textLo   uintptr // sites lie in [textLo, textHi)
-	textHi   uintptr
-	chain    uintptr // the handler that was there before
+	//lint:ignore U1000 read by trap_amd64.s
+	textLo, textHi uintptr // sites lie in [textLo, textHi)
+	chain          uintptr // the handler that was there before
 )
 
 // handler is the SIGTRAP handler. It is called by the kernel, never from Go.
+//
+//lint:ignore U1000 its address is taken in trap_amd64.s
 func handler()
 
 // handlerAddr returns the address of handler itself; a Go func value would

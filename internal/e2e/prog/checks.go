@@ -205,7 +205,7 @@ func inlinedTwice(s *scratch) int {
 func closure(s *scratch) int {
 	f := func() int {
 		if hammerKey.Enabled() {
-			return s.n[1] - s.n[1] + 1
+			return 1 + s.n[15]
 		}
 		return 0
 	}

@@ -203,7 +203,7 @@ func noise(done <-chan struct{}, wg *sync.WaitGroup) (stop func(), err error) {
 			case <-done:
 				return
 			default:
-				garbage = make([]byte, 1<<16)
+				runtime.KeepAlive(make([]byte, 1<<16))
 				grow(n)
 				if n%4 == 0 {
 					runtime.GC()
@@ -214,8 +214,6 @@ func noise(done <-chan struct{}, wg *sync.WaitGroup) (stop func(), err error) {
 	})
 	return func() { pprof.StopCPUProfile(); signal.Stop(c) }, nil
 }
-
-var garbage []byte
 
 // grow needs n kilobytes of stack, with a check in every frame.
 //
