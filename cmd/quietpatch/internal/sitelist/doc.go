@@ -1,0 +1,5 @@
+// Package sitelist lists the keys of a Go binary and their sites, for
+// `quietpatch sites`. It joins internal/gobin, which reads the file, with
+// internal/site, which the engine of a running program uses, too: the list says
+// what that engine would find. It runs nothing and changes nothing.
+package sitelist

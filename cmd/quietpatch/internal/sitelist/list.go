@@ -1,0 +1,88 @@
+package sitelist
+
+import (
+	"fmt"
+
+	"github.com/quietpatch/quietpatch/internal/gobin"
+	"github.com/quietpatch/quietpatch/internal/site"
+)
+
+// List is what is known of a binary. Its JSON form is stable.
+type List struct {
+	Binary    string `json:"binary"`
+	GoVersion string `json:"go_version"`
+	PIE       bool   `json:"pie"`
+	Stripped  bool   `json:"stripped"`
+	Keys      []Key  `json:"keys"`
+	// Notes are what a reader should know: calls of Register that were not
+	// understood, a sanitizer build.
+	Notes []string `json:"notes"`
+}
+
+// Key is one static key.
+type Key struct {
+	Name   string `json:"name"` // as registered; "" if it is not
+	Desc   string `json:"desc"`
+	Symbol string `json:"symbol"` // "" in a stripped binary
+	Type   string `json:"type"`
+	Addr   string `json:"addr"` // in the file, hexadecimal
+	Sites  []Site `json:"sites"`
+}
+
+// Site is one instruction that reads the key.
+type Site struct {
+	Func      string `json:"func"` // the compiled function that holds it
+	File      string `json:"file"`
+	Line      int    `json:"line"`
+	Addr      string `json:"addr"` // in the file, hexadecimal
+	Form      string `json:"form"`
+	Patchable bool   `json:"patchable"`
+	Why       string `json:"why"` // why not; "" if it is
+}
+
+// Read lists the keys and sites of the binary at path.
+func Read(path string) (*List, error) {
+	f, err := gobin.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	l := &List{Binary: path, GoVersion: f.GoVersion(), PIE: f.PIE(), Stripped: f.Stripped(), Keys: []Key{}, Notes: []string{}}
+	keys, err := f.Keys()
+	if err != nil {
+		l.note("keys that are not registered may be missing: %v", err)
+	}
+	l.addKeys(f, keys)
+	for _, at := range f.UnknownRegistrations() {
+		file, line := f.Line(at)
+		l.note("the call of Register at %s:%d (%#x) has arguments that are no constants: its key is not listed", file, line, at)
+	}
+	for _, s := range []string{"-race", "-msan", "-asan"} {
+		if f.Settings()[s] == "true" {
+			l.note("built with %s: keys are read from memory", s)
+		}
+	}
+	return l, nil
+}
+
+func (l *List) note(format string, args ...any) {
+	l.Notes = append(l.Notes, fmt.Sprintf(format, args...))
+}
+
+// keyWidth is how many bytes a site of a Bool reads.
+const keyWidth = 1
+
+func (l *List) addKeys(f *gobin.File, keys []gobin.Key) {
+	targets := make([]site.Key, len(keys))
+	for i, k := range keys {
+		targets[i] = site.Key{Addr: k.Addr, Width: keyWidth}
+		l.Keys = append(l.Keys, Key{
+			Name: k.Name, Desc: k.Desc, Symbol: k.Symbol, Type: k.Type, Addr: fmt.Sprintf("%#x", k.Addr), Sites: []Site{},
+		})
+	}
+	for _, s := range site.Find(f, targets) {
+		out := Site{Func: s.Func, Addr: fmt.Sprintf("%#x", s.Addr), Form: s.Form.String(), Patchable: s.Patchable(), Why: s.Why}
+		out.File, out.Line = f.Place(s.Addr, site.OurFile)
+		l.Keys[s.Key].Sites = append(l.Keys[s.Key].Sites, out)
+	}
+}
