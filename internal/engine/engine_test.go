@@ -12,6 +12,7 @@ import (
 	"testing"
 	"unsafe"
 
+	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 	"github.com/quietpatch/quietpatch/internal/protocol"
 	"github.com/quietpatch/quietpatch/internal/text"
 	"github.com/quietpatch/quietpatch/internal/trap"
@@ -387,6 +388,9 @@ func faultAtSite(t *testing.T, strategy string, nth int) {
 	if !errors.As(err, &se) || !errors.Is(err, errInjected) {
 		t.Fatalf("%s: error %v, expected a SiteError around the injected one", strategy, err)
 	}
+	if strategy != "store" {
+		w.vectorShows(0)
+	}
 	if se.Addr != bad.addr || !se.Undone || !strings.Contains(se.Func, "alpha") || se.Line == 0 {
 		t.Errorf("%s: the error names %#x in %s:%d, undone %v; expected %#x", strategy, se.Addr, se.Func, se.Line, se.Undone, bad.addr)
 	}
@@ -400,6 +404,85 @@ func faultAtSite(t *testing.T, strategy string, nth int) {
 		t.Errorf("%s: after the fault is gone: %v", strategy, err)
 	}
 	w.shows(1, 1)
+}
+
+// vectorShows checks that the last vector makes trapped threads see v.
+func (w *world) vectorShows(v int64) {
+	w.t.Helper()
+	for _, e := range w.f.vectors[len(w.f.vectors)-1] {
+		for _, s := range append(w.alpha.sites[:len(w.alpha.sites):len(w.alpha.sites)], w.beta.sites...) {
+			if s.addr != e.Addr {
+				continue
+			}
+			em, err := insn.Emulate(s.form, code(s.orig, s.n), v)
+			if err != nil || em.FlagsSet != e.FlagsSet || (em.Reg != insn.NoReg && em.Value != e.Value) {
+				w.t.Errorf("the vector's entry for %#x is %+v, expected %+v (%v)", e.Addr, e, em, err)
+			}
+		}
+	}
+}
+
+// TestCheckFirst: a foreign byte in the last site is found before anything is
+// written to the first.
+func TestCheckFirst(t *testing.T) {
+	for _, strategy := range everyStrategy {
+		t.Run(strategy, func(t *testing.T) {
+			w := newWorld(t, strategy).armed()
+			last := w.alpha.sites[len(w.alpha.sites)-1]
+			head := w.f.machine.Load(last.addr, 1)
+			w.breakpoint(last.addr, head, trapByte)
+			pokes := w.f.pokes
+			err := w.set(w.alpha, 1)
+			var mismatch *text.MismatchError
+			if !errors.As(err, &mismatch) || w.f.pokes != pokes {
+				t.Errorf("error %v, %d pokes", err, w.f.pokes-pokes)
+			}
+			w.breakpoint(last.addr, trapByte, head)
+			w.shows(0, 0)
+		})
+	}
+}
+
+// breakpoint pokes past the engine.
+func (w *world) breakpoint(addr uintptr, old, new uint64) {
+	w.t.Helper()
+	if err := w.f.machine.Poke(addr, 1, old, new); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestForeignOnTheWayBack: somebody writes to a site in the middle of a batch
+// that fails. Their byte is not overwritten; once it is gone, the next call
+// repairs.
+func TestForeignOnTheWayBack(t *testing.T) {
+	w := newWorld(t, "int3").armed()
+	first, last := w.alpha.sites[0], w.alpha.sites[len(w.alpha.sites)-1]
+	off := uintptr(first.off)
+	const foreign = 0x42
+	hit := false
+	w.f.failPoke = func(_ int, addr uintptr) error {
+		if addr != last.addr+1 { // the last tail
+			return nil
+		}
+		if !hit {
+			hit = true
+			w.breakpoint(first.addr+off, w.f.machine.Load(first.addr+off, 1), foreign)
+		}
+		return errInjected
+	}
+	err := w.set(w.alpha, 1)
+	if !hit || err == nil || w.stuck == nil {
+		t.Fatalf("hit %v, stuck %v, error %v", hit, w.stuck, err)
+	}
+	if got := w.f.machine.Load(first.addr+off, 1); got != foreign {
+		t.Errorf("the foreign byte became %#x", got)
+	}
+	w.breakpoint(first.addr+off, foreign, w.alpha.sites[0].word(0)>>(8*off)&0xFF)
+	w.f.heal()
+	if err := w.set(w.beta, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.shows(0, 1)
 }
 
 // TestWritesStop: from some write on nothing can be written any more. The
@@ -459,6 +542,9 @@ func writesStop(t *testing.T, rescue bool, from int) (stuck bool) {
 // armed and the key works.
 func TestArmFault(t *testing.T) {
 	w := newWorld(t, "store")
+	if err := errors.Join(w.set(w.beta, 1), w.set(w.beta, 0)); err != nil {
+		t.Fatal(err) // beta is armed: only alpha's bookkeeping can bring alpha back
+	}
 	if _, err := w.Sites(w.alpha); err != nil {
 		t.Fatal(err)
 	}

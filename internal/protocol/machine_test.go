@@ -16,7 +16,8 @@ type world struct {
 	sites     [][2]byte
 	published bool
 	dir       Dir
-	synced    bool // no write of a head since the last sync
+	synced    bool // no trap byte was written since the last sync
+	tails     bool // a tail was written since the last sync
 	syncs     int
 	effects   []Effect
 	// fault is asked for each effect and each site of it.
@@ -66,7 +67,7 @@ func (w *world) perform(e Effect) Result {
 			return Result{Err: err}
 		}
 		w.syncs++
-		w.synced = true
+		w.synced, w.tails = true, false
 	default:
 		for i := e.From; i < e.To; i++ {
 			if err := fault(i); err != nil {
@@ -102,7 +103,11 @@ func (w *world) write(e Effect, i int) {
 			w.t.Errorf("tail of site %d written: head %#x, synced %v", i, w.sites[i][0], w.synced)
 		}
 		w.sites[i][1] = want[1]
+		w.tails = true
 	case StepHead:
+		if w.tails {
+			w.t.Errorf("head of site %d written %v without a sync behind the tails", i, e.Dir)
+		}
 		if w.sites[i][1] != want[1] {
 			w.t.Errorf("head of site %d written before its tail", i)
 		}

@@ -119,7 +119,7 @@ func (c *confirmer) confirm(cand candidate) (Site, bool) {
 	if !ok || entry < seg.Addr || entry > cand.disp {
 		return Site{}, false // C code, or padding: no key of Go is read there
 	}
-	if entry != c.entry || c.at > cand.disp {
+	if entry != c.entry {
 		c.entry, c.at, c.err, c.in = entry, entry, nil, insn.Inst{}
 	}
 	s := Site{Addr: cand.disp, Key: cand.key, Entry: entry, Func: name}

@@ -78,6 +78,23 @@ func TestOutside(t *testing.T) {
 	}
 }
 
+// liar says that it wrote.
+type liar struct{ procmem }
+
+func (*liar) write(uintptr, int, uint64) error { return nil }
+
+// TestVerify: a write that did not arrive is an error.
+func TestVerify(t *testing.T) {
+	x := open(t, Procmem)
+	x.b = &liar{}
+	at := x.lo + pageSize
+	old := Load(at, 1)
+	var we *WriteError
+	if err := x.Poke(at, 1, old, old^1); !errors.As(err, &we) || !strings.Contains(err.Error(), "stands there instead") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestUnprepared: alias refuses a page that it did not move.
 func TestUnprepared(t *testing.T) {
 	x := open(t, Alias)
