@@ -34,7 +34,7 @@ const (
 	BackendProcmem Backend = "procmem"
 	// BackendAlias moves the pages that hold sites into a memfd that is mapped
 	// twice. A write is a store, but perf and eBPF profilers can no longer
-	// name functions in those pages.
+	// name functions in those pages, and uprobes do not fire there.
 	BackendAlias Backend = "alias"
 	// BackendNone writes nothing: keys are read from memory.
 	BackendNone Backend = "none"
@@ -76,7 +76,8 @@ type Counters = engine.Counters
 func Status() State { return engine.Default.Status() }
 
 // Backends returns the backends that work in this process, each of them tried.
-// It changes nothing that anybody can see.
+// Trying them registers the process for membarrier and may copy one page of
+// text; no key is touched.
 func Backends() []string { return engine.Backends() }
 
 // Arm arms the sites of all registered keys now, in one batch, instead of when

@@ -9,7 +9,9 @@ import (
 
 // Bool is a key that is on or off. The zero value is off and ready for use; it
 // should be a package-level variable. It must not be copied after first use: a
-// copy works, as an ordinary bool, and Status reports it.
+// copy works, as an ordinary bool, and Status reports it. It should not be
+// overwritten either (k = Bool{}): its checks keep their value until the next
+// Set.
 //
 // All methods are safe for concurrent use.
 type Bool struct {
@@ -30,11 +32,19 @@ func (k *Bool) Enabled() bool { return k.on.load() }
 // synchronization of the reader's own; it is so by the clock. A check that
 // overlaps the call may see either value, and different checks may see
 // different ones; seeing the new value early orders nothing. Calls that set
-// keys happen one after the other.
+// keys happen one after the other. (On CPUs other than amd64 keys are atomics,
+// with the promises of sync/atomic.)
+//
+// A check is one execution of the compiled read. As with any variable, the
+// compiler may let one read serve several checks between which the goroutine
+// neither synchronizes nor writes memory that could be the key: do not wait in
+// a loop that does nothing but check a key.
 //
 // If an armed check cannot be rewritten, Set changes nothing: when it returns
-// an error, every check sees the old value again. The error names the site,
-// what was expected there and what was found.
+// an error, every check sees the old value again. The error (a *[SiteError])
+// names the site, what was expected there and what was found. Should the text
+// refuse to be put back, too, SiteError.Undone is false, some checks may see
+// the new value, and every later call first tries to repair.
 //
 // A call that changes the value interrupts, for about a microsecond, every CPU
 // that is running a thread of this process, as often as the strategy says (see
@@ -73,7 +83,7 @@ func (k *Bool) Sites() ([]Site, error) {
 func (k *Bool) key() (*engine.Key, error) {
 	h := k.h.Load()
 	if h == nil {
-		k.h.CompareAndSwap(nil, engine.NewKey(unsafe.Pointer(k), 1, (*boolCell)(k)))
+		k.h.CompareAndSwap(nil, engine.Default.KeyAt(unsafe.Pointer(k), 1, (*boolCell)(k)))
 		h = k.h.Load()
 	}
 	if h.Addr() != unsafe.Pointer(k) {

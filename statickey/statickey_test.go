@@ -130,6 +130,27 @@ func TestCopy(t *testing.T) {
 	}
 }
 
+var over statickey.Bool
+
+var _ = statickey.Register(&over, "test.over", "is overwritten")
+
+// TestOverwritten: an assignment wipes the key's byte and its record, but not
+// the text. The next Set brings both together again.
+func TestOverwritten(t *testing.T) {
+	for range 2 {
+		if err := over.Enable(); err != nil || !over.Enabled() {
+			t.Fatalf("Enable: %v, Enabled() = %v", err, over.Enabled())
+		}
+		over = statickey.Bool{}
+		if err := over.Disable(); err != nil || over.Enabled() {
+			t.Errorf("Disable after an assignment: %v, Enabled() = %v", err, over.Enabled())
+		}
+	}
+	if p := strings.Join(quietpatch.Status().Problems, "\n"); !strings.Contains(p, "\"test.over\" was overwritten") {
+		t.Errorf("problems: %s", p)
+	}
+}
+
 // copyOf hides the copy from go vet, which would rightly object.
 func copyOf(k *statickey.Bool) *statickey.Bool { return k }
 

@@ -277,6 +277,55 @@ func TestForeignTrap(t *testing.T) {
 	}
 }
 
+// TestUprobe sets real uprobes in the program: on a function that has nothing
+// to do with keys, before and after arming, and on a check. With any uprobe in
+// a process the kernel reports every int3 of it in another way.
+func TestUprobe(t *testing.T) {
+	var s sitesReport
+	run(t, &s, build(t, nil), "sites")
+	live(t, s.Status)
+	check := fmt.Sprint(s.Sites["prog.hammer"][2].Addr) // the program is not a PIE: it will be there again
+	for _, c := range [][]string{
+		{"-strategy", "store", "-backend", "procmem"},
+		{"-strategy", "int3", "-backend", "procmem"},
+		{"-strategy", "int3", "-backend", "procmem", "-late"},
+		{"-strategy", "int3", "-backend", "alias"},
+		{"-strategy", "int3", "-backend", "alias", "-late"},
+		{"-strategy", "int3", "-backend", "procmem", "-site", check},
+	} {
+		t.Run(strings.Join(c, " "), func(t *testing.T) {
+			bin := build(t, nil)
+			var r struct {
+				report
+				Stands bool
+				Why    string
+				Again  int
+			}
+			out, err := exec.Command(bin, append([]string{"uprobe"}, c...)...).CombinedOutput()
+			if err != nil {
+				if strings.Contains(string(out), "no uprobes") {
+					t.Skip("needs uprobes by perf_event_open: ", string(out))
+				}
+				t.Fatalf("%v\n%s", err, tail(string(out)))
+			}
+			if err := json.Unmarshal(out, &r); err != nil {
+				t.Fatal(err)
+			}
+			live(t, r.Status)
+			t.Logf("%d flips, %d of %d sites armed, breakpoint stands %v, %d trap hits, %d foreign; %s",
+				r.Flips, r.Armed, r.Sites, r.Stands, r.Status.Counters.TrapHits, r.Status.Counters.TrapForeign, r.Why)
+			// The kernel does not probe memory of a memfd (docs/PROTOCOL.md, Limits).
+			stands := strings.Join(c, " ") != "-strategy int3 -backend alias -late"
+			if r.Wrong != 0 || r.Flips != 200 || r.Stands != stands || r.Armed == 0 {
+				t.Errorf("%d wrong, %d flips, breakpoint stands %v, %d armed", r.Wrong, r.Flips, r.Stands, r.Armed)
+			}
+			if strings.Contains(strings.Join(c, " "), "-site") && (!strings.Contains(r.Why, "found cc") || r.Armed != r.Sites-1 || r.Again <= r.Armed) {
+				t.Errorf("the probed site: %q, %d of %d armed, %d without the uprobe", r.Why, r.Armed, r.Sites, r.Again)
+			}
+		})
+	}
+}
+
 // TestPprof: Go's own profiler names functions on every backend.
 func TestPprof(t *testing.T) {
 	for _, backend := range []string{"procmem", "alias"} {

@@ -12,6 +12,7 @@ import (
 // cannot be armed goes on reading memory, so there is no error to return;
 // Status and the sites say why.
 func (e *Engine) armLocked(keys []*Key) {
+	e.later = nil
 	if e.off != "" || !slices.ContainsFunc(keys, (*Key).wantsArm) {
 		return
 	}
@@ -23,24 +24,32 @@ func (e *Engine) armLocked(keys []*Key) {
 	}
 	e.pokes = e.pokes[:0]
 	for _, k := range keys {
-		v := k.cell.Load()
+		v := k.value()
 		for _, s := range k.sites {
 			if s.state == Memory {
 				e.pokes = append(e.pokes, poke{key: k, site: s, old: s.orig, new: s.word(v), oldValue: v, newValue: v})
 			}
 		}
 	}
-	if len(e.pokes) == 0 {
-		return
-	}
 	e.sortPokes()
 	if err := e.m.Prepare(e.addrs()); err != nil {
-		for i := range e.pokes {
-			e.pokes[i].refuse(err)
-		}
-		return
+		e.refuseUnprepared()
 	}
-	e.armPokes()
+	if len(e.pokes) > 0 {
+		e.armPokes()
+	}
+}
+
+// refuseUnprepared asks for one page after the other, and leaves out the sites
+// whose page cannot be written.
+func (e *Engine) refuseUnprepared() {
+	e.pokes = slices.DeleteFunc(e.pokes, func(p poke) bool {
+		err := e.m.Prepare([]uintptr{p.site.addr})
+		if err != nil {
+			p.refuse(err)
+		}
+		return err != nil
+	})
 }
 
 // wantsArm reports whether the key may have sites that wait to be armed.
@@ -54,24 +63,31 @@ func (e *Engine) addrs() []uintptr {
 	return addrs
 }
 
-// armPokes arms all sites in one batch, always by int3: all bytes change. When
-// the batch fails, one site at a time: the bad ones are refused, the others
-// armed.
+// armPokes arms all sites in one batch, always by int3: all bytes change. A
+// site that step 0 finds changed is refused and the others go on. When a batch
+// fails later, one site at a time: the bad ones are refused, the others armed.
 func (e *Engine) armPokes() {
-	out := e.runLocked(protocol.Int3)
-	switch {
-	case out.Err == nil:
-		for i := range e.pokes {
-			e.pokes[i].armed()
+	for len(e.pokes) > 0 {
+		out := e.runLocked(protocol.Int3)
+		switch {
+		case out.Err == nil:
+			for i := range e.pokes {
+				e.pokes[i].armed()
+			}
+			return
+		case e.postponed(out):
+			return
+		case out.Step == protocol.StepCheck && out.Site >= 0:
+			e.pokes[out.Site].refuse(out.Err)
+			e.pokes = slices.Delete(e.pokes, out.Site, out.Site+1)
+		default:
+			e.armOneByOne()
+			return
 		}
-		return
-	case out.Stuck:
-		e.later = e.stuck.err
-		return
-	case errors.Is(out.Err, errNotReady):
-		e.later = out.Err
-		return
 	}
+}
+
+func (e *Engine) armOneByOne() {
 	e.count.Fallbacks++
 	all := slices.Clone(e.pokes)
 	for i := range all {
@@ -80,11 +96,7 @@ func (e *Engine) armPokes() {
 		switch {
 		case out.Err == nil:
 			all[i].armed()
-		case out.Stuck:
-			e.later = e.stuck.err
-			return
-		case errors.Is(out.Err, errNotReady):
-			e.later = out.Err
+		case e.postponed(out):
 			return
 		default:
 			all[i].refuse(out.Err)
@@ -92,13 +104,28 @@ func (e *Engine) armPokes() {
 	}
 }
 
+// postponed reports whether arming has to stop for now, and notes why.
+func (e *Engine) postponed(out protocol.Outcome) bool {
+	switch {
+	case out.Stuck:
+		e.later = e.stuck.err
+	case errors.Is(out.Err, errNotReady):
+		e.later = out.Err
+	default:
+		return false
+	}
+	return true
+}
+
 func (p *poke) armed() {
 	p.site.state, p.site.why = Armed, ""
+	p.key.shown = p.newValue
 	p.key.unarmed--
+	p.key.armed++
 }
 
 func (p *poke) refuse(err error) {
-	p.site.state, p.site.why = Refused, "could not be armed: "+err.Error()
+	p.site.state, p.site.again, p.site.why = Refused, true, "could not be armed: "+err.Error()
 	p.key.unarmed--
 }
 
@@ -112,10 +139,11 @@ func (e *Engine) Arm() error {
 		return err
 	}
 	e.off = ""
+	e.tryAgain()
 	for _, k := range e.keys {
 		for _, s := range k.sites {
-			if s.state == Refused && s.zero != 0 {
-				s.state, s.why = Memory, ""
+			if s.state == Refused && s.again {
+				s.state, s.again, s.why = Memory, false, ""
 				k.unarmed++
 			}
 		}
@@ -143,7 +171,7 @@ func (e *Engine) disarmLocked() error {
 	}
 	e.pokes = e.pokes[:0]
 	for _, k := range e.keys {
-		v := k.cell.Load()
+		v := k.value()
 		for _, s := range k.sites {
 			if s.state == Armed {
 				e.pokes = append(e.pokes, poke{key: k, site: s, old: s.word(v), new: s.orig, oldValue: v, newValue: v})
@@ -158,8 +186,11 @@ func (e *Engine) disarmLocked() error {
 		return e.failure(out)
 	}
 	for i := range e.pokes {
-		e.pokes[i].site.state = Memory
-		e.pokes[i].key.unarmed++
+		p := &e.pokes[i]
+		p.site.state = Memory
+		p.key.unarmed++
+		p.key.armed--
+		p.key.cell.Store(p.key.shown) // the same value, unless the key was overwritten
 	}
 	return nil
 }

@@ -31,19 +31,23 @@ type poke struct {
 func (e *Engine) Apply(changes []Change) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err := e.recoverLocked(); err != nil {
+		return err // first of all: a batch that is stuck has left checks in between
+	}
 	changes = pending(changes)
 	if len(changes) == 0 {
 		return nil
 	}
-	if err := e.recoverLocked(); err != nil {
-		return err
-	}
 	e.armLocked(keysOf(changes))
+	if e.stuck != nil {
+		return e.stuck.err // its traps need the vector
+	}
 	if err := e.toggleLocked(changes); err != nil {
 		return err
 	}
 	for _, c := range changes {
 		c.Key.cell.Store(c.Value)
+		c.Key.shown = c.Value
 	}
 	e.count.Batches++
 	return nil
@@ -53,7 +57,7 @@ func (e *Engine) Apply(changes []Change) error {
 // that change nothing. The common case of one change does not allocate.
 func pending(changes []Change) []Change {
 	if len(changes) == 1 {
-		if changes[0].Key.cell.Load() == changes[0].Value {
+		if changes[0].idle() {
 			return nil
 		}
 		return changes
@@ -64,11 +68,16 @@ func pending(changes []Change) []Change {
 	}
 	out := make([]Change, 0, len(last))
 	for i, c := range changes {
-		if last[c.Key] == i && c.Key.cell.Load() != c.Value {
+		if last[c.Key] == i && !c.idle() {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+// idle reports whether the key has the value already, in memory and in text.
+func (c Change) idle() bool {
+	return c.Key.cell.Load() == c.Value && c.Key.value() == c.Value
 }
 
 func keysOf(changes []Change) []*Key {
@@ -85,7 +94,7 @@ func keysOf(changes []Change) []*Key {
 func (e *Engine) toggleLocked(changes []Change) error {
 	e.pokes = e.pokes[:0]
 	for _, c := range changes {
-		old := c.Key.cell.Load()
+		old := c.Key.value()
 		for _, s := range c.Key.sites {
 			if s.state == Armed {
 				e.pokes = append(e.pokes, poke{
@@ -101,12 +110,26 @@ func (e *Engine) toggleLocked(changes []Change) error {
 	if len(changes) > 1 {
 		e.sortPokes()
 	}
-	out := e.runLocked(e.strategy)
-	if out.Err == nil || out.Stuck || errors.Is(out.Err, errNotReady) {
-		return e.failure(out)
+	first := e.runLocked(e.strategy)
+	if !worthRetry(first) {
+		return e.failure(first)
 	}
 	e.count.Fallbacks++
-	return e.failure(e.runLocked(protocol.OneAtATime))
+	second := e.runLocked(protocol.OneAtATime)
+	if errors.Is(second.Err, errNotReady) {
+		second = first // which says more
+	}
+	if second.Err != nil {
+		second.Unsynced = second.Unsynced || first.Unsynced
+	}
+	return e.failure(second)
+}
+
+// worthRetry reports whether the batch failed in a way that may be another one
+// site by site. What step 0 found will still be there, and a batch that could
+// not start will not start then.
+func worthRetry(out protocol.Outcome) bool {
+	return out.Err != nil && !out.Stuck && out.Step != protocol.StepCheck && !errors.Is(out.Err, errNotReady)
 }
 
 // sortPokes sorts by address over all keys, as the vector must be.
@@ -114,11 +137,18 @@ func (e *Engine) sortPokes() {
 	slices.SortFunc(e.pokes, func(a, b poke) int { return cmp.Compare(a.site.addr, b.site.addr) })
 }
 
-// errNotReady is wrapped when traps may not be taken now.
-var errNotReady = errors.New("int3 is not possible now")
+// errNotReady is wrapped when a batch could not start: traps may not be taken
+// now, or another batch is stuck.
+var errNotReady = errors.New("text cannot be patched now")
 
 // runLocked carries out e.pokes by one strategy.
 func (e *Engine) runLocked(s protocol.Strategy) protocol.Outcome {
+	if e.stuck != nil {
+		return protocol.Outcome{Site: -1, Err: fmt.Errorf("%w: %w", errNotReady, e.stuck.err)}
+	}
+	if err := e.m.Begin(); err != nil {
+		return protocol.Outcome{Site: -1, Err: fmt.Errorf("%w: %w", errNotReady, err)}
+	}
 	if s != protocol.Store {
 		if err := e.m.Ready(e.inForce.AllowTracer); err != nil {
 			return protocol.Outcome{Site: -1, Err: fmt.Errorf("%w: %w", errNotReady, err)}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"math/bits"
 
 	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
@@ -34,7 +35,10 @@ func (e *Engine) perform(ef protocol.Effect) protocol.Result {
 	}
 	for i := ef.From; i < ef.To; i++ {
 		if err := e.performSite(ef, &e.pokes[i]); err != nil {
-			return protocol.Result{Done: i - ef.From, Err: err}
+			// What was not as expected was not written; any other write may have
+			// arrived although it failed.
+			var mismatch *text.MismatchError
+			return protocol.Result{Done: i - ef.From, Err: err, Touched: !errors.As(err, &mismatch)}
 		}
 	}
 	return protocol.Result{}
@@ -90,7 +94,9 @@ func (e *Engine) put(dir protocol.Dir, p *poke, at part, expect, want uint64) er
 	}
 	err := e.m.Poke(addr, at.n, expect, want)
 	if err != nil && dir == protocol.Back {
-		err = e.m.Rescue(addr, at.n, e.m.Load(addr, at.n), want)
+		if found := e.m.Load(addr, at.n); p.among(found, at) {
+			err = e.m.Rescue(addr, at.n, found, want)
+		}
 	}
 	if err == nil {
 		e.count.Pokes++

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
 )
@@ -16,6 +18,7 @@ type Engine struct {
 
 	keys   []*Key
 	byName map[string]*Key
+	byAddr map[unsafe.Pointer]*Key // every key in keys
 
 	opts     Options // as given to Configure
 	inForce  Options // with environment and defaults
@@ -25,11 +28,11 @@ type Engine struct {
 	imgErr  error
 	m       machine
 	mErr    error  // why there is no machine, for good
-	later   error  // why the last arm was put off
+	later   error  // why the last arm was put off; it may have passed
 	off     string // why arming is switched off: Disarm
 	vendor  string
 	openImg func() (image, error)
-	openM   func(image, Options) (machine, error)
+	openM   func(image, Options, func(uintptr) bool) (machine, error)
 
 	pokes   []poke  // of the batch at hand; reused
 	entries entries // of the vector; reused
@@ -44,7 +47,7 @@ type Engine struct {
 var Default = newEngine()
 
 func newEngine() *Engine {
-	return &Engine{byName: map[string]*Key{}, openImg: openImage, openM: openMachine, vendor: vendor()}
+	return &Engine{byName: map[string]*Key{}, byAddr: map[unsafe.Pointer]*Key{}, openImg: openImage, openM: openMachine, vendor: vendor()}
 }
 
 // problemsMax bounds what Status remembers of misuse.
@@ -95,6 +98,7 @@ func (e *Engine) registerLocked(k *Key, name, desc string) error {
 func (e *Engine) list(k *Key) {
 	if !k.listed {
 		k.listed = true
+		e.byAddr[k.addr] = k
 		e.keys = append(e.keys, k)
 	}
 }
@@ -122,14 +126,10 @@ func (e *Engine) Configure(o Options) error {
 	for _, p := range problems {
 		e.problem("%s", p)
 	}
-	if e.m != nil && e.m.Backend() != full.Backend && full.Backend != "" {
-		if err := e.changeBackendLocked(full); err != nil {
-			return err
-		}
+	if err := e.changeBackendLocked(full.Backend); err != nil {
+		return err
 	}
-	if e.m == nil {
-		e.mErr = nil // try again, with the new options
-	}
+	e.tryAgain()
 	e.opts, e.inForce = o, full
 	e.strategy = e.chooseStrategy()
 	return nil
@@ -139,11 +139,14 @@ func (e *Engine) Configure(o Options) error {
 var ErrBackendChange = errors.New("backend change")
 
 // changeBackendLocked disarms everything and closes the machine, so that the
-// next arm opens another.
-func (e *Engine) changeBackendLocked(to Options) error {
-	if e.m.Backend() == BackendAlias && to.Backend == BackendProcmem {
+// next arm opens another; nothing if the backend is the right one.
+func (e *Engine) changeBackendLocked(to string) error {
+	if to == BackendProcmem && aliasInUse() {
 		return fmt.Errorf("%w: pages that moved to the alias stay there (shared), and procmem cannot write to them: "+
 			"choose %s before the first key is set", ErrBackendChange, BackendProcmem)
+	}
+	if e.m == nil || to == "" || to == e.m.Backend() {
+		return nil
 	}
 	if err := e.disarmLocked(); err != nil {
 		return err
@@ -151,6 +154,18 @@ func (e *Engine) changeBackendLocked(to Options) error {
 	err := e.m.Close()
 	e.m, e.mErr = nil, nil
 	return err
+}
+
+// tryAgain forgets why there is no machine: a reason may have passed, or new
+// options may help.
+func (e *Engine) tryAgain() {
+	e.later = nil
+	if e.m == nil {
+		e.mErr = nil
+	}
+	if e.img == nil {
+		e.imgErr = nil
+	}
 }
 
 // chooseStrategy returns the strategy in force: the option's, or what the
@@ -197,13 +212,25 @@ func (e *Engine) bringUp() error {
 		e.mErr = fmt.Errorf("backend %s was chosen", BackendNone)
 		return e.mErr
 	}
-	m, err := e.openM(e.img, full)
+	m, err := e.openM(e.img, full, e.ours)
 	var t *laterError
 	if errors.As(err, &t) {
 		return err
 	}
 	e.m, e.mErr = m, err
 	return err
+}
+
+// ours reports whether the byte at addr belongs to one of our sites. It is
+// called by the machine, under the lock.
+func (e *Engine) ours(addr uintptr) bool {
+	for _, k := range e.keys {
+		i, found := slices.BinarySearchFunc(k.sites, addr, func(s *Site, a uintptr) int { return cmp.Compare(s.addr, a) })
+		if found || i > 0 && k.sites[i-1].covers(addr) {
+			return true
+		}
+	}
+	return false
 }
 
 // laterError is a reason that may pass: try again at the next arm.

@@ -19,7 +19,8 @@ import (
 )
 
 // The engine is tested on real text: these bools are keys like any other, and
-// the functions below hold their sites.
+// the functions below hold their sites. They write through a pointer between
+// checks, which might be the key's: else compilers merge the reads.
 var (
 	alpha, beta bool
 	sink        [8]int
@@ -36,20 +37,20 @@ func (c boolCell) Load() int64 {
 func (c boolCell) Store(v int64) { *c.b = v != 0 }
 
 //go:noinline
-func alphaSites() (on int) {
+func alphaSites(s *[8]int) (on int) {
 	if alpha {
 		on++
 	}
-	sink[0]++
+	s[0]++
 	if alpha {
 		on++
 	}
-	sink[1]++
+	s[1]++
 	if !alpha {
 		on--
 	}
 	on++
-	sink[2]++
+	s[2]++
 	if alpha {
 		on++
 	}
@@ -60,11 +61,11 @@ func alphaSites() (on int) {
 func alphaValue() bool { return alpha }
 
 //go:noinline
-func betaSites() (on int) {
+func betaChecked(s *[8]int) (on int) {
 	if beta {
 		on++
 	}
-	sink[0]++
+	s[0]++
 	if beta {
 		on++
 	}
@@ -73,8 +74,10 @@ func betaSites() (on int) {
 
 const alphaChecks, betaChecks = 5, 2
 
+func betaSites() int { return betaChecked(&sink) }
+
 func alphaOn() int {
-	n := alphaSites()
+	n := alphaSites(&sink)
 	if alphaValue() {
 		n++
 	}
@@ -87,6 +90,7 @@ type faulty struct {
 	pokes, syncs int
 	failPoke     func(nth int, addr uintptr) error
 	failRescue   error
+	realRescue   bool
 	failSync     func(nth int) error
 	failPrepare  error
 	failReady    error
@@ -108,6 +112,9 @@ func (f *faulty) Poke(addr uintptr, n int, old, new uint64) error {
 func (f *faulty) Rescue(addr uintptr, n int, old, new uint64) error {
 	if f.failRescue != nil {
 		return f.failRescue
+	}
+	if f.realRescue {
+		return f.machine.Rescue(addr, n, old, new)
 	}
 	return f.machine.Poke(addr, n, old, new)
 }
@@ -158,8 +165,8 @@ func newWorld(t *testing.T, strategy string) *world {
 	t.Helper()
 	alpha, beta = false, false
 	w := &world{Engine: newEngine(), t: t, f: &faulty{}}
-	w.openM = func(img image, o Options) (machine, error) {
-		m, err := openMachine(img, o)
+	w.openM = func(img image, o Options, ours func(uintptr) bool) (machine, error) {
+		m, err := openMachine(img, o, ours)
 		if err != nil {
 			return nil, err
 		}
@@ -190,8 +197,8 @@ func (w *world) armed() *world {
 		w.t.Fatal(err)
 	}
 	for _, k := range []*Key{w.alpha, w.beta} {
-		if len(k.sites) == 0 || k.armed() != len(k.sites) {
-			w.t.Fatalf("%s: %d of %d sites armed: %s", k.label(), k.armed(), len(k.sites), w.whys(k))
+		if len(k.sites) == 0 || k.armed != len(k.sites) {
+			w.t.Fatalf("%s: %d of %d sites armed: %s", k.label(), k.armed, len(k.sites), w.whys(k))
 		}
 	}
 	return w
@@ -242,7 +249,7 @@ func TestOtherBackend(t *testing.T) {
 	if os.Getenv("ENGINE_TEST_BACKEND") != "" {
 		t.Skip("this is the other backend")
 	}
-	for _, c := range [][2]string{{"alias", "."}, {"procmem", "TestConfigure"}} {
+	for _, c := range [][2]string{{"alias", "."}, {"procmem", "TestConfigure"}, {"procmem", "TestRealRescue"}} {
 		cmd := exec.Command(os.Args[0], "-test.run="+c[1])
 		cmd.Env = append(os.Environ(), "ENGINE_TEST_BACKEND="+c[0])
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -538,6 +545,96 @@ func writesStop(t *testing.T, rescue bool, from int) (stuck bool) {
 	return true
 }
 
+// TestStuckWhileArming: a batch gets stuck while it arms one of its keys. The
+// rest of it must not run: its vector would replace the one that the trapped
+// sites live by.
+func TestStuckWhileArming(t *testing.T) {
+	for _, strategy := range everyStrategy {
+		t.Run(strategy, func(t *testing.T) {
+			w := newWorld(t, strategy)
+			if err := errors.Join(w.set(w.alpha, 1), w.set(w.alpha, 0)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Sites(w.beta); err != nil {
+				t.Fatal(err)
+			}
+			bad := w.beta.sites[1]
+			w.f.failRescue = errInjected
+			first := w.beta.sites[0]
+			stop := false
+			w.f.failPoke = func(_ int, addr uintptr) error {
+				stop = stop || addr == bad.addr+1 // all heads are trapped by then
+				return injectIf(stop)
+			}
+			err := w.Apply([]Change{{w.alpha, 1}, {w.beta, 1}})
+			if err == nil || w.stuck == nil {
+				t.Fatalf("error %v, stuck %v", err, w.stuck)
+			}
+			if got := w.f.machine.Load(first.addr, 1); got != trapByte {
+				t.Fatalf("the head is %#x: nothing is trapped, the test tries nothing", got)
+			}
+			if on := betaSites(); on != 0 || beta || alphaOn() != 0 {
+				t.Errorf("beta: %d checks on, byte %v; alpha: %d on; expected all off", on, beta, alphaOn())
+			}
+			if err := w.set(w.alpha, 1); err == nil {
+				t.Error("another batch went ahead")
+			}
+			w.f.heal()
+			if err := w.Apply([]Change{{w.alpha, 1}, {w.beta, 1}}); err != nil {
+				t.Fatal(err)
+			}
+			w.shows(1, 1)
+		})
+	}
+}
+
+// TestOldValueAfterStuck: setting the old value again is a call like any other:
+// it repairs, or says that it cannot.
+func TestOldValueAfterStuck(t *testing.T) {
+	w := newWorld(t, "store").armed()
+	last := w.alpha.sites[len(w.alpha.sites)-1]
+	stop := false
+	w.f.failPoke = func(_ int, addr uintptr) error {
+		stop = stop || addr == last.addr+uintptr(last.off)
+		return injectIf(stop)
+	}
+	w.f.failRescue = errInjected
+	if err := w.set(w.alpha, 1); err == nil || w.stuck == nil {
+		t.Fatalf("error %v, stuck %v", err, w.stuck)
+	}
+	if err := w.set(w.alpha, 0); err == nil {
+		t.Error("Set(0) says that all is well")
+	}
+	w.f.heal()
+	if err := w.set(w.alpha, 0); err != nil {
+		t.Error(err)
+	}
+	w.shows(0, 0)
+}
+
+// TestRealRescue: procmem fails half way and the other backend brings the old
+// bytes back, by moving the page. From then on that page is written there.
+func TestRealRescue(t *testing.T) {
+	if os.Getenv("ENGINE_TEST_BACKEND") != "procmem" {
+		t.Skip("runs in a process of its own: TestOtherBackend")
+	}
+	w := newWorld(t, "int3").armed()
+	w.f.realRescue = true
+	base := w.f.pokes
+	w.f.failPoke = func(nth int, _ uintptr) error { return injectIf(nth >= base+len(w.alpha.sites)) }
+	if err := w.set(w.alpha, 1); err == nil || w.stuck != nil {
+		t.Fatalf("error %v, stuck %v", err, w.stuck)
+	}
+	w.shows(0, 0)
+	w.f.heal()
+	for i := range int64(4) {
+		if err := w.Apply([]Change{{w.alpha, (i + 1) % 2}, {w.beta, (i + 1) % 2}}); err != nil {
+			t.Fatal(err)
+		}
+		w.shows((i+1)%2, (i+1)%2)
+	}
+}
+
 // TestArmFault: a site that cannot be armed stays a memory read; the others are
 // armed and the key works.
 func TestArmFault(t *testing.T) {
@@ -555,7 +652,7 @@ func TestArmFault(t *testing.T) {
 	if err := w.set(w.alpha, 1); err != nil {
 		t.Fatal(err)
 	}
-	if bad.state != Refused || !strings.Contains(bad.why, "injected") || w.alpha.armed() != len(w.alpha.sites)-1 {
+	if bad.state != Refused || !strings.Contains(bad.why, "injected") || w.alpha.armed != len(w.alpha.sites)-1 {
 		t.Errorf("states: %s", w.whys(w.alpha))
 	}
 	w.shows(1, 0)
@@ -571,23 +668,33 @@ func TestNotArmable(t *testing.T) {
 	if err := w.set(w.alpha, 1); err != nil {
 		t.Fatal(err)
 	}
-	if w.alpha.armed() != 0 || !strings.Contains(w.Status().Reason, "injected") || w.Status().Mode != ModeMemory {
-		t.Errorf("armed %d, status %+v", w.alpha.armed(), w.Status())
+	if w.alpha.armed != 0 || !strings.Contains(w.Status().Reason, "injected") || w.Status().Mode != ModeMemory {
+		t.Errorf("armed %d, status %+v", w.alpha.armed, w.Status())
 	}
 	w.shows(1, 0)
 	w.f.heal()
 	if err := w.set(w.alpha, 0); err != nil { // tried again by itself
 		t.Fatal(err)
 	}
-	if w.alpha.armed() != len(w.alpha.sites) || w.Status().Mode != ModeLive {
-		t.Errorf("armed %d, status %+v", w.alpha.armed(), w.Status())
+	if w.alpha.armed != len(w.alpha.sites) || w.Status().Mode != ModeLive {
+		t.Errorf("armed %d, status %+v", w.alpha.armed, w.Status())
 	}
 	w.shows(0, 0)
+	w.f.failReady = errInjected
+	if err := w.set(w.beta, 1); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.Status(); s.Mode != ModeLive || s.Reason != "" || !strings.Contains(s.NotArmed, "injected") {
+		t.Errorf("alpha is live and beta was put off: status %+v", s)
+	}
+	if err := w.set(w.beta, 0); err == nil {
+		w.f.heal()
+	}
 	w.f.failPrepare = errInjected
 	if err := w.set(w.beta, 1); err != nil {
 		t.Fatal(err)
 	}
-	if w.beta.armed() != 0 || !strings.Contains(w.whys(w.beta), "injected") {
+	if w.beta.armed != 0 || !strings.Contains(w.whys(w.beta), "injected") {
 		t.Errorf("states: %s", w.whys(w.beta))
 	}
 	w.shows(0, 1)
@@ -619,7 +726,7 @@ func TestDisarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.shows(1, 0)
-	if n := w.alpha.armed() + w.beta.armed(); n != 0 {
+	if n := w.alpha.armed + w.beta.armed; n != 0 {
 		t.Errorf("%d sites armed after Disarm", n)
 	}
 	if s := w.Status(); s.Mode != ModeMemory || !strings.Contains(s.Reason, "Disarm") {
@@ -693,7 +800,7 @@ func TestConfigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.shows(0, 0)
-	if s := w.Status(); s.Backend != "alias" || s.Strategy != "int3" || w.alpha.armed() != len(w.alpha.sites) {
+	if s := w.Status(); s.Backend != "alias" || s.Strategy != "int3" || w.alpha.armed != len(w.alpha.sites) {
 		t.Errorf("status %+v", s)
 	}
 	if err := w.Configure(Options{Backend: "procmem"}); !errors.Is(err, ErrBackendChange) {

@@ -30,6 +30,10 @@ func (e *Engine) search(keys []*Key) error {
 		wanted = append(wanted, k)
 		targets = append(targets, site.Key{Addr: uint64(uintptr(k.addr)), Width: k.width})
 	}
+	if len(targets) == 0 {
+		return nil
+	}
+	defer e.img.Release()
 	for _, s := range site.Find(e.img, targets) {
 		k := wanted[s.Key]
 		es := newSite(&s)

@@ -28,12 +28,36 @@ type Key struct {
 	plain    string // why it is an ordinary byte, or ""
 	sites    []*Site
 	unarmed  int // sites that wait to be armed
+	armed    int // sites that hold the value
+	// shown is the value that the armed sites hold. The byte has the same
+	// value, unless somebody has overwritten the key by assignment.
+	shown int64
 }
 
 // NewKey describes the key at addr, width bytes wide. The engine does not know
 // it until it is registered or set.
 func NewKey(addr unsafe.Pointer, width int, cell Cell) *Key {
 	return &Key{addr: addr, width: width, cell: cell}
+}
+
+// KeyAt is NewKey, unless the engine knows a key at addr: then somebody has
+// overwritten the variable (k = Bool{}), and its old record goes on.
+func (e *Engine) KeyAt(addr unsafe.Pointer, width int, cell Cell) *Key {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if k := e.byAddr[addr]; k != nil {
+		e.problem("%s was overwritten by assignment; its byte and its checks may differ until it is set: use Set", k.label())
+		return k
+	}
+	return NewKey(addr, width, cell)
+}
+
+// value returns what the key's checks see: the armed ones, if there are any.
+func (k *Key) value() int64 {
+	if k.armed > 0 {
+		return k.shown
+	}
+	return k.cell.Load()
 }
 
 // Addr returns where the key is.
@@ -45,16 +69,6 @@ func (k *Key) label() string {
 		return fmt.Sprintf("key %q", k.name)
 	}
 	return fmt.Sprintf("the unnamed key at %#x", uintptr(k.addr))
-}
-
-// armed counts the armed sites.
-func (k *Key) armed() (n int) {
-	for _, s := range k.sites {
-		if s.state == Armed {
-			n++
-		}
-	}
-	return n
 }
 
 // State of a site.
@@ -85,8 +99,12 @@ type Site struct {
 	off   uint8 // of the byte that a toggle changes
 	flip  uint8 // what a toggle does to it: zero's byte XOR one's
 	state State
+	again bool // refused for what may pass: Arm tries again
 	why   string
 }
+
+// covers reports whether the byte at addr belongs to the site.
+func (s *Site) covers(addr uintptr) bool { return addr-s.addr < uintptr(s.n) }
 
 // word returns the armed form that holds v, which is 0 or 1.
 func (s *Site) word(v int64) uint64 {

@@ -27,17 +27,26 @@ func openImage() (image, error) {
 type live struct {
 	text   *text.Text
 	rescue *text.Text // another backend, opened when the first one fails on the way back
-	lo, hi uintptr
+	src    source
 }
 
 // Compile-time check: production offers all that the engine asks for.
 var _ machine = (*live)(nil)
 
+// source is the text as the compiler made it, and which of it is ours.
+type source struct {
+	*self.Image
+	ours func(addr uintptr) bool
+}
+
+func (s source) Ours(addr uintptr) bool { return s.ours(addr) }
+
 // openMachine gets everything ready and proves it on this machine before the
 // first site is touched: the sync, the trap handler by one real trap, the
 // backend by a real poke of a function of ours.
-func openMachine(img image, o Options) (machine, error) {
-	lo, hi := img.(*self.Image).Range()
+func openMachine(img image, o Options, ours func(uintptr) bool) (machine, error) {
+	src := source{img.(*self.Image), ours}
+	lo, hi := src.Range()
 	if err := barrier.Register(); err != nil {
 		return nil, err
 	}
@@ -50,34 +59,60 @@ func openMachine(img image, o Options) (machine, error) {
 	if err := trap.SelfTest(); err != nil {
 		return nil, err
 	}
-	t, err := openText(o.Backend, lo, hi)
+	t, err := openText(o.Backend, src)
 	if err != nil {
 		return nil, err
 	}
-	return &live{text: t, lo: lo, hi: hi}, nil
+	return &live{text: t, src: src}, nil
 }
 
 // backends in the order in which they are tried; docs/RATIONALE.md says why.
 var backends = []string{text.Procmem, text.Alias}
 
 // openText opens the backend that was asked for, or the first that works.
-func openText(want string, lo, hi uintptr) (*text.Text, error) {
+func openText(want string, src source) (*text.Text, error) {
 	names := backends
 	if want != "" {
 		names = []string{want}
 	}
 	var errs []error
 	for _, name := range names {
-		t, err := text.Open(name, lo, hi)
+		t, err := openNamed(name, src)
 		if err == nil {
 			if err = t.SelfTest(barrier.SyncCore); err == nil {
 				return t, nil
 			}
-			err = errors.Join(err, t.Close())
+			err = errors.Join(err, closeText(t))
 		}
 		errs = append(errs, err)
 	}
 	return nil, errors.Join(errs...)
+}
+
+// theAlias is the one alias of the process: pages that moved into it stay.
+var theAlias *text.Text
+
+// aliasInUse reports whether pages of text have moved into the alias.
+func aliasInUse() bool { return theAlias != nil && theAlias.Moved() }
+
+// closeText closes t; the alias is forgotten only if no page has moved into it.
+func closeText(t *text.Text) error {
+	if t == theAlias && !t.Moved() {
+		theAlias = nil
+	}
+	return t.Close()
+}
+
+func openNamed(name string, src source) (*text.Text, error) {
+	if name == text.Alias && theAlias != nil {
+		return theAlias, nil
+	}
+	lo, hi := src.Range()
+	t, err := text.Open(name, lo, hi, src)
+	if err == nil && name == text.Alias {
+		theAlias = t
+	}
+	return t, err
 }
 
 // Backends returns the backends that work here, each of them tried, without
@@ -89,14 +124,15 @@ func Backends() []string {
 	if e.loadImage() != nil || barrier.Register() != nil {
 		return nil
 	}
-	lo, hi := e.img.(*self.Image).Range()
+	src := source{e.img.(*self.Image), e.ours}
+	lo, hi := src.Range()
 	var works []string
 	for _, name := range backends {
 		if e.m != nil && e.m.Backend() == name {
 			works = append(works, name)
 			continue
 		}
-		t, err := text.Open(name, lo, hi)
+		t, err := text.Open(name, lo, hi, src)
 		if err != nil {
 			continue
 		}
@@ -134,34 +170,46 @@ func (l *live) Ready(allowTracer bool) error {
 	return trap.Check()
 }
 
+func (l *live) Begin() error {
+	if l.rescue != nil {
+		if err := l.rescue.Begin(); err != nil {
+			return err
+		}
+	}
+	return l.text.Begin()
+}
+
 func (l *live) Prepare(addrs []uintptr) error { return l.text.Prepare(addrs) }
 
 func (l *live) Load(addr uintptr, n int) uint64 { return text.Load(addr, n) }
 
+// Poke writes through the backend in use, except in a page that a rescue has
+// moved out of its reach.
 func (l *live) Poke(addr uintptr, n int, old, new uint64) error {
+	if l.rescue != nil && l.rescue.Holds(addr) {
+		return l.rescue.Poke(addr, n, old, new)
+	}
 	return l.text.Poke(addr, n, old, new)
 }
 
 // Rescue writes through the backend that is not in use. A half-done site is
 // worse than one more mapping.
 func (l *live) Rescue(addr uintptr, n int, old, new uint64) error {
-	for _, name := range backends {
-		if name == l.text.Name() {
-			continue
-		}
-		if l.rescue == nil {
-			t, err := text.Open(name, l.lo, l.hi)
-			if err != nil {
-				return err
-			}
-			l.rescue = t
-		}
-		if err := l.rescue.Prepare([]uintptr{addr}); err != nil {
+	name := text.Alias
+	if l.text.Name() == text.Alias {
+		name = text.Procmem
+	}
+	if l.rescue == nil {
+		t, err := openNamed(name, l.src)
+		if err != nil {
 			return err
 		}
-		return l.rescue.Poke(addr, n, old, new)
+		l.rescue = t
 	}
-	return fmt.Errorf("no other backend than %s", l.text.Name())
+	if err := l.rescue.Prepare([]uintptr{addr}); err != nil {
+		return err
+	}
+	return l.rescue.Poke(addr, n, old, new)
 }
 
 func (l *live) Sync() error { return barrier.SyncCore() }
@@ -173,9 +221,9 @@ func (l *live) Retire() { trap.Retire() }
 func (l *live) Traps() trap.Counts { return trap.Counters() }
 
 func (l *live) Close() error {
-	err := l.text.Close()
+	err := closeText(l.text)
 	if l.rescue != nil {
-		err = errors.Join(err, l.rescue.Close())
+		err = errors.Join(err, closeText(l.rescue))
 	}
 	return err
 }

@@ -23,7 +23,9 @@ func vendor() string { return "" }
 
 func openImage() (image, error) { return nil, errUnsupported }
 
-func openMachine(image, Options) (machine, error) { return nil, errUnsupported }
+func openMachine(image, Options, func(uintptr) bool) (machine, error) { return nil, errUnsupported }
+
+func aliasInUse() bool { return false }
 
 // Backends returns none: text is not written here.
 func Backends() []string { return nil }

@@ -8,6 +8,8 @@ import (
 // image is the executable that holds the keys and their sites.
 type image interface {
 	site.Image
+	// Release gives back the memory of what Text returned.
+	Release()
 	// InData reports whether addr is in the executable's own writable data.
 	InData(addr uintptr) bool
 	// Place names pc for people, without the frames that hide is true for.
@@ -22,6 +24,8 @@ type machine interface {
 	// Ready says whether traps may be taken now: the handler is ours, and no
 	// tracer would see the traps first.
 	Ready(allowTracer bool) error
+	// Begin is called before every batch.
+	Begin() error
 	// Prepare makes the pages of the addresses (sorted) ready for Poke.
 	Prepare(addrs []uintptr) error
 	// Load reads n bytes of text.

@@ -27,8 +27,11 @@ const (
 
 // Status is the state of the engine.
 type Status struct {
-	Mode      string   `json:"mode"`   // live or memory
-	Reason    string   `json:"reason"` // why it is memory; "" when live
+	Mode   string `json:"mode"`   // live or memory
+	Reason string `json:"reason"` // why it is memory; "" when live
+	// NotArmed is why the last attempt to arm sites was put off, such as a
+	// tracer; "" when it was not. It is tried again when a key is next set.
+	NotArmed  string   `json:"not_armed"`
 	Strategy  string   `json:"strategy"`
 	Backend   string   `json:"backend"`
 	Assurance string   `json:"assurance"` // what the strategy stands on, on this CPU
@@ -46,7 +49,14 @@ func (e *Engine) Status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := Status{Mode: ModeMemory, Backend: BackendNone, Keys: len(e.keys), Counters: e.count}
-	s.Reason = e.reason()
+	for _, k := range e.keys {
+		s.Sites += len(k.sites)
+		s.Armed += k.armed
+	}
+	if e.later != nil {
+		s.NotArmed = e.later.Error()
+	}
+	s.Reason = e.reason(s.Armed)
 	if s.Reason == "" {
 		s.Mode = ModeLive
 	}
@@ -58,10 +68,6 @@ func (e *Engine) Status() Status {
 		s.Counters.TrapHits, s.Counters.TrapLate = t.Hits, t.Late
 		s.Counters.TrapRetried, s.Counters.TrapForeign = t.Retried, t.Foreign
 	}
-	for _, k := range e.keys {
-		s.Sites += len(k.sites)
-		s.Armed += k.armed()
-	}
 	s.Problems = append([]string{}, e.problems...)
 	if e.dropped > 0 {
 		s.Problems = append(s.Problems, fmt.Sprintf("and %d more", e.dropped))
@@ -70,7 +76,7 @@ func (e *Engine) Status() Status {
 }
 
 // reason says why keys are read from memory, "" if they are not.
-func (e *Engine) reason() string {
+func (e *Engine) reason(armed int) string {
 	switch {
 	case e.off != "":
 		return e.off
@@ -78,7 +84,7 @@ func (e *Engine) reason() string {
 		return e.mErr.Error()
 	case e.stuck != nil:
 		return e.stuck.err.Error()
-	case e.later != nil:
+	case e.later != nil && armed == 0:
 		return e.later.Error()
 	case e.m == nil:
 		return "no key was set yet: text is patched at the first Set, or by quietpatch.Arm"
@@ -132,7 +138,7 @@ func (e *Engine) Keys() []KeyInfo {
 	defer e.mu.Unlock()
 	infos := make([]KeyInfo, 0, len(e.keys))
 	for _, k := range e.keys {
-		i := KeyInfo{Name: k.name, Desc: k.desc, Value: k.cell.Load(), Sites: len(k.sites), Armed: k.armed(), Plain: k.plain}
+		i := KeyInfo{Name: k.name, Desc: k.desc, Value: k.cell.Load(), Sites: len(k.sites), Armed: k.armed, Plain: k.plain}
 		infos = append(infos, i)
 	}
 	return infos

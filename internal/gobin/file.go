@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/quietpatch/quietpatch/internal/site"
@@ -176,6 +177,12 @@ func (f *File) Func(pc uint64) (entry uint64, name string, ok bool) {
 		return 0, "", false
 	}
 	return f.tab.entry(i), string(f.tab.nameBytes(i)), true
+}
+
+// Assembly says whether the function at entry was written in assembly.
+func (f *File) Assembly(entry uint64) bool {
+	file, _ := f.Line(entry)
+	return strings.HasSuffix(file, ".s")
 }
 
 // FuncEnd returns the end of the function that contains pc, padding included.

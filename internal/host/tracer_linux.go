@@ -4,26 +4,23 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// status keeps /proc/self/status open: reading it again costs one system call.
-var status = sync.OnceValues(func() (int, error) {
-	return unix.Open("/proc/self/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-})
-
 // TracerPID returns the process id of whoever traces this process (a debugger,
 // strace), 0 when nobody does (TracerPid in proc_pid_status(5)). A tracer sees
-// every trap first.
+// every trap first. It looks at the first thread only: tracers attach to all.
+// The file is opened each time: a descriptor that is kept can be closed by the
+// program, and become another file.
 func TracerPID() (int, error) {
-	fd, err := status()
+	fd, err := unix.Open("/proc/self/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("open /proc/self/status: %w", err)
 	}
+	defer unix.Close(fd)
 	var buf [1024]byte // TracerPid is on the eighth line
-	n, err := unix.Pread(fd, buf[:], 0)
+	n, err := unix.Read(fd, buf[:])
 	if err != nil {
 		return 0, fmt.Errorf("read /proc/self/status: %w", err)
 	}

@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/protocol":   {},
 	"internal/site":       {"internal/insn/amd64"},
 	"internal/insn/amd64": {},
-	"internal/self":       {"internal/site"},
+	"internal/self":       {"internal/site", "golang.org/x/sys/unix"},
 	"internal/gobin":      {"internal/insn/amd64", "internal/site"},
 	"internal/text":       {"golang.org/x/sys/unix"},
 	"internal/barrier":    {"golang.org/x/sys/unix"},

@@ -3,26 +3,29 @@ package protocol
 // turnBack notes the first failure and decides what has to be put back.
 //
 // What may have been touched in the chunk, by the step that failed at site k
-// (the chunk is [base, end)):
+// (the chunk is [base, end)); t is k, or k+1 if the driver says that site k
+// itself may have been written:
 //
 //	step      live new heads   new tails      trap bytes    scenario
 //	0 check   none             none           none
 //	1 publish none             none           none
-//	2 trap    none             none           [base, k)     U1
+//	2 trap    none             none           [base, t)     U1
 //	2s sync   none             none           [base, end)   U1
-//	3 tail    none             [base, k]      [base, end)   U2
+//	3 tail    none             [base, t)      [base, end)   U2
 //	3s sync   none             [base, end)    [base, end)   U2
-//	4 head    [base, k)        [base, end)    [k, end)      U3
+//	4 head    [base, t)        [base, end)    [k, end)      U3
 //	4s sync   [base, end)      [base, end)    none          U3
-//	S store   [base, k)        -              -             U4
+//	S store   [base, t)        -              -             U4
 //	Ss sync   [base, end)      -              -             U4
 //
-// Site k of step 3 is counted in: a write of several bytes may have stopped
-// half way. Site k of the one-byte steps is not: it was not written.
 // The scenarios are drawn in docs/PROTOCOL.md.
 func (m *Machine) turnBack(r Result) {
 	e := m.effect
 	k := min(e.From+max(r.Done, 0), e.To)
+	t := k
+	if r.Touched {
+		t = min(k+1, e.To)
+	}
 	m.out.Err, m.out.Step, m.out.Site = r.Err, e.Step, k
 	if e.Step.Sync() || e.Step == StepPublish || e.Step == StepRetire {
 		m.out.Site = -1
@@ -37,22 +40,18 @@ func (m *Machine) turnBack(r Result) {
 		m.effect.Dir = Back
 		m.finishChunkBack()
 		return
-	case StepTrap:
-		m.headTo = k
-	case StepTrapSync:
+	case StepTrap, StepStore:
+		m.headTo = t
+	case StepTrapSync, StepStoreSync:
 		m.headTo = m.end
 	case StepTail:
-		m.tailTo, m.headTo = min(k+1, m.end), m.end
+		m.tailTo, m.headTo = t, m.end
 	case StepTailSync:
 		m.tailTo, m.headTo = m.end, m.end
 	case StepHead:
-		m.trapTo, m.tailTo, m.headTo = k, m.end, m.end
+		m.trapTo, m.tailTo, m.headTo = t, m.end, m.end
 	case StepHeadSync, StepRetire:
 		m.trapTo, m.tailTo, m.headTo = m.end, m.end, m.end
-	case StepStore:
-		m.headTo = k
-	case StepStoreSync:
-		m.headTo = m.end
 	}
 	m.startBack()
 }
@@ -137,7 +136,7 @@ func (m *Machine) finishChunkBack() {
 // since only single bytes changed since the sync before it.
 func (m *Machine) retryBack(r Result) {
 	e := &m.effect
-	if r.Done > 0 {
+	if r.Done > 0 { // progress
 		e.From = min(e.From+r.Done, e.To)
 		m.retries = 0
 	}

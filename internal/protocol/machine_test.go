@@ -22,7 +22,7 @@ type world struct {
 	effects   []Effect
 	// fault is asked for each effect and each site of it.
 	fault func(nth int, e Effect, site int) error
-	mid   bool // a failed tail write leaves the new tail behind
+	mid   bool // a failed write arrives all the same
 }
 
 const trap = 0xCC
@@ -71,10 +71,10 @@ func (w *world) perform(e Effect) Result {
 	default:
 		for i := e.From; i < e.To; i++ {
 			if err := fault(i); err != nil {
-				if w.mid && e.Step == StepTail {
-					w.sites[i][1] = w.target(e.Dir)[1]
+				if w.mid && e.Step.Writes() && e.Dir == Forward {
+					w.write(e, i)
 				}
-				return Result{Done: i - e.From, Err: err}
+				return Result{Done: i - e.From, Err: err, Touched: e.Step.Writes()}
 			}
 			w.write(e, i)
 		}

@@ -99,9 +99,12 @@ type Effect struct {
 // Result is what came of an effect.
 type Result struct {
 	// Done is how many sites, counted from Effect.From, are finished. It
-	// is used only when Err is not nil: the site From+Done failed. That site
-	// is either unchanged or, in step 3, may be partly written.
+	// is used only when Err is not nil: the site From+Done failed.
 	Done int
+	// Touched: the site that failed may have been written, in part or whole.
+	// Not touched means that its bytes are not known to be ours: they were
+	// not what was expected, and the way back must leave them alone.
+	Touched bool
 	// Err is nil when the effect was carried out for all its sites.
 	Err error
 }

@@ -3,13 +3,17 @@
 package self
 
 import (
+	"bytes"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
 	"reflect"
 	"runtime"
+	"strings"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/quietpatch/quietpatch/internal/site"
 )
@@ -21,7 +25,9 @@ var ErrImage = errors.New("the running executable")
 type Image struct {
 	lo, hi uint64 // text: the executable segment
 	bias   uint64 // run-time address minus address in the file
+	off    uint64 // of the text in the file
 	data   []site.Range
+	copy   []byte // of the file's text, between Text and Release
 }
 
 // Compile-time check: the image can be searched.
@@ -48,7 +54,7 @@ func Load() (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
-	if err := img.sameBytes(f, pc); err != nil {
+	if err := img.sameBytes(pc); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
 	return img, nil
@@ -74,7 +80,7 @@ func locate(f *elf.File, ms []mapping, pc uint64) (*Image, error) {
 		if inFile < p.Off || inFile >= p.Off+p.Filesz {
 			continue
 		}
-		img := &Image{bias: pc - (p.Vaddr + inFile - p.Off)}
+		img := &Image{bias: pc - (p.Vaddr + inFile - p.Off), off: p.Off}
 		if f.Type == elf.ET_EXEC && img.bias != 0 {
 			return nil, fmt.Errorf("expected a fixed load address, found a bias of %#x", img.bias)
 		}
@@ -100,34 +106,71 @@ func (img *Image) addData(f *elf.File) {
 
 // sameBytes compares a few bytes of our own code with the file: proof that the
 // file and the bias are the right ones.
-func (img *Image) sameBytes(f *elf.File, pc uint64) error {
-	var want [16]byte
-	for _, p := range f.Progs {
-		if at := pc - img.bias; p.Type == elf.PT_LOAD && p.Vaddr <= at && at+16 <= p.Vaddr+p.Filesz {
-			if _, err := p.ReadAt(want[:], int64(at-p.Vaddr)); err != nil {
-				return err
-			}
-			if found := [16]byte(img.bytes(pc, 16)); found != want {
-				return fmt.Errorf("at %#x: the file says % x, memory says % x", pc, want, found)
-			}
-			return nil
-		}
+func (img *Image) sameBytes(pc uint64) error {
+	const n = 16
+	want := img.Original(uintptr(pc), n)
+	p := uintptr(pc)
+	found := unsafe.Slice(*(**byte)(unsafe.Pointer(&p)), n) // text is not Go memory
+	if !bytes.Equal(want, found) {
+		return fmt.Errorf("at %#x: the file says % x, memory says % x", pc, want, found)
 	}
-	return fmt.Errorf("no segment of the file holds %#x", pc-img.bias)
+	return nil
 }
 
-// bytes views text. Text is not Go memory, so the number may become a pointer.
-func (img *Image) bytes(addr, n uint64) []byte {
-	p := uintptr(addr)
-	return unsafe.Slice(*(**byte)(unsafe.Pointer(&p)), n)
+// Original returns n bytes of the file that belong at addr, fewer where the
+// text ends, none outside of it or if the file cannot be read.
+//
+// The file is read, not mapped: the kernel puts a uprobe's breakpoint into every
+// private mapping of the file that may become executable, readable ones included
+// (kernel/events/uprobes.c, valid_vma).
+func (img *Image) Original(addr, n uintptr) []byte {
+	if addr < uintptr(img.lo) || addr >= uintptr(img.hi) {
+		return nil
+	}
+	b := make([]byte, min(n, uintptr(img.hi)-addr))
+	if err := img.read(b, uint64(addr)); err != nil {
+		return nil
+	}
+	return b
+}
+
+func (img *Image) read(b []byte, addr uint64) error {
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.ReadAt(b, int64(addr-img.lo+img.off))
+	return err
 }
 
 // Range returns the text's addresses.
 func (img *Image) Range() (lo, hi uintptr) { return uintptr(img.lo), uintptr(img.hi) }
 
-// Text returns the live text.
+// Text returns the text as it is in the file, at the addresses that it has in
+// memory: what is searched are the compiler's instructions, not breakpoints.
+// It is a copy outside of the collector's memory, which Release gives back.
 func (img *Image) Text() []site.Segment {
-	return []site.Segment{{Addr: img.lo, Bytes: img.bytes(img.lo, img.hi-img.lo)}}
+	if img.copy == nil {
+		b, err := unix.Mmap(-1, 0, int(img.hi-img.lo), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			return nil // no text, no sites: keys are read from memory
+		}
+		if err := img.read(b, img.lo); err != nil {
+			_ = unix.Munmap(b)
+			return nil
+		}
+		img.copy = b
+	}
+	return []site.Segment{{Addr: img.lo, Bytes: img.copy}}
+}
+
+// Release gives back what Text returned.
+func (img *Image) Release() {
+	if img.copy != nil {
+		_ = unix.Munmap(img.copy)
+		img.copy = nil
+	}
 }
 
 // InData reports whether addr lies in the executable's writable data, where
@@ -150,6 +193,16 @@ func (img *Image) Func(pc uint64) (entry uint64, name string, ok bool) {
 		return 0, "", false
 	}
 	return uint64(f.Entry()), f.Name(), true
+}
+
+// Assembly reports whether the function at entry was written in assembly.
+func (img *Image) Assembly(entry uint64) bool {
+	f := runtime.FuncForPC(uintptr(entry))
+	if f == nil {
+		return false
+	}
+	file, _ := f.FileLine(uintptr(entry))
+	return strings.HasSuffix(file, ".s")
 }
 
 // placeBytesMax is how far Place looks for a frame that is not hidden.

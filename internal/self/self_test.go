@@ -33,6 +33,19 @@ func TestLoad(t *testing.T) {
 	if !ok || entry != uint64(pc) || !strings.HasSuffix(name, "self.TestLoad") {
 		t.Errorf("Func = %#x %s %v, expected %#x", entry, name, ok, pc)
 	}
+	if img.Assembly(uint64(pc)) {
+		t.Error("this test is not written in assembly")
+	}
+	live := unsafe.Slice(*(**byte)(unsafe.Pointer(&pc)), 64) // text is not Go memory
+	if got := img.Original(pc, 64); string(got) != string(live) {
+		t.Errorf("the file says % x, memory % x", got, live)
+	}
+	if n := len(img.Original(hi-3, 8)); n != 3 {
+		t.Errorf("%d bytes of the last 3", n)
+	}
+	if img.Original(hi, 1) != nil || img.Original(lo-1, 1) != nil {
+		t.Error("bytes outside the text")
+	}
 	if _, _, ok := img.Func(0x10); ok {
 		t.Error("a function at 0x10")
 	}

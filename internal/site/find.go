@@ -197,6 +197,11 @@ func (c *confirmer) judge(s *Site, seg Segment) {
 			return
 		}
 	}
+	if c.img.Assembly(s.Entry) {
+		// It may hold data, and RSP may be anything.
+		s.Why = "the function is written in assembly"
+		return
+	}
 	if form == insn.CmpByte {
 		s.Why = flagsRead(code[in.Len:])
 	}

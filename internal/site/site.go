@@ -18,9 +18,12 @@ func (r Range) Contains(addr uint64) bool { return r.Start <= addr && addr < r.E
 type Image interface {
 	// Text returns the executable bytes, ascending.
 	Text() []Segment
-	// Func returns the start of the compiled Go function that holds pc and
-	// the name of the function at pc; false for anything but Go code.
+	// Func returns the start of the Go function that holds pc and the name of
+	// the function at pc; false for anything but Go code.
 	Func(pc uint64) (entry uint64, name string, ok bool)
+	// Assembly reports whether the function that starts at entry was written
+	// in assembly.
+	Assembly(entry uint64) bool
 }
 
 // Key is a place in memory whose readers are wanted.

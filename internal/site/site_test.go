@@ -38,6 +38,11 @@ func (f *fakeImage) Func(pc uint64) (uint64, string, bool) {
 	return 0, "", false
 }
 
+func (f *fakeImage) Assembly(entry uint64) bool {
+	_, name, _ := f.Func(entry)
+	return strings.HasPrefix(name, "asm.")
+}
+
 // add appends a function. "K" in the code stands for the displacement to the
 // key, "K+n" for one followed by n more bytes of the instruction.
 func (f *fakeImage) add(name, code string) uint64 {
@@ -94,6 +99,7 @@ func TestFind(t *testing.T) {
 		{"package internal", "internal/poll.(*FD).Read", "0f b6 05 K c3", insn.MovzxByte, 0, "between fork and exec"},
 		{"a user's internal package", "x.org/a/internal/b.F", "0f b6 05 K c3", insn.MovzxByte, 0, ""},
 		{"os.Exit's package", "os.(*File).f", "0f b6 05 K c3", insn.MovzxByte, 0, "between fork and exec"},
+		{"assembly", "asm.f", "80 3d K+1 00 74 00 c3", insn.CmpByte, 0, "assembly"},
 		{"VEX before", "main.f", "c5 fd 6f 05 11 22 33 44 80 3d K+1 00 74 00 c3", insn.CmpByte, 8, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

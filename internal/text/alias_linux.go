@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,7 @@ type alias struct {
 	rw    []byte  // all of the memfd; untouched pages take no memory
 	base  uintptr // the text address of rw[0], page aligned
 	moved []bool  // by page: lives in the memfd
+	src   Source
 }
 
 const (
@@ -33,14 +35,14 @@ const (
 
 var pageSize = uintptr(os.Getpagesize())
 
-func openAlias(lo, hi uintptr) (*alias, error) {
+func openAlias(lo, hi uintptr, src Source) (*alias, error) {
 	base := lo &^ (pageSize - 1)
 	size := (hi - base + pageSize - 1) &^ (pageSize - 1)
 	fd, err := memfd()
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	a := &alias{fd: fd, base: base, moved: make([]bool, size/pageSize)}
+	a := &alias{fd: fd, base: base, moved: make([]bool, size/pageSize), src: src}
 	if err := unix.Ftruncate(fd, int64(size)); err != nil {
 		return nil, errors.Join(fmt.Errorf("ftruncate of the memfd to %d bytes: %w", size, err), unix.Close(fd))
 	}
@@ -76,13 +78,18 @@ func (a *alias) mayExecute() error {
 
 func (a *alias) name() string { return Alias }
 
-// close drops the file descriptor and, if no page of text lives in the memfd,
-// the mapping. Pages that moved stay where they are.
+// begin: pages that moved need no file descriptor any more, and a page that is
+// to move says so if the descriptor is gone.
+func (a *alias) begin() error { return nil }
+
+func (a *alias) holds(addr uintptr) bool { return a.moved[(addr-a.base)/pageSize] }
+func (a *alias) movedAny() bool          { return slices.Contains(a.moved, true) }
+
+// close gives everything back if no page of text lives in the memfd. Else it
+// does nothing: pages that moved stay where they are, writable.
 func (a *alias) close() error {
-	for _, m := range a.moved {
-		if m {
-			return unix.Close(a.fd)
-		}
+	if a.movedAny() {
+		return nil
 	}
 	return errors.Join(unix.Munmap(a.rw), unix.Close(a.fd))
 }
@@ -145,6 +152,9 @@ func (a *alias) moveRun(from, to int) error {
 	size := uintptr(to-from) * pageSize
 	at := a.base + off
 	src := textBytes(at, size)
+	if err := a.unprobed(at, src); err != nil {
+		return err
+	}
 	copy(a.rw[off:off+size], src)
 	p, err := unix.MmapPtr(a.fd, int64(off), unsafe.Pointer(unsafe.SliceData(src)), size,
 		unix.PROT_READ|unix.PROT_EXEC, unix.MAP_SHARED|unix.MAP_FIXED)
@@ -159,6 +169,26 @@ func (a *alias) moveRun(from, to int) error {
 	}
 	return nil
 }
+
+// unprobed refuses to move pages in which somebody else has changed the text. A
+// uprobe's breakpoint works because the kernel knows the page as one of the
+// executable file; moved into a memfd, it would be a trap that nobody expects.
+func (a *alias) unprobed(at uintptr, now []byte) error {
+	file := a.src.Original(at, uintptr(len(now)))
+	if len(file) == 0 {
+		return fmt.Errorf("the executable file cannot be read: not known whether a page of text at %#x is as it was", at)
+	}
+	for i, b := range file {
+		if addr := at + uintptr(i); now[i] != b && !a.src.Ours(addr) {
+			return fmt.Errorf("%w: a page of text may not move: %w (a breakpoint or a uprobe? remove it, or use %s)",
+				ErrForeign, &MismatchError{Addr: addr, N: 1, Expected: uint64(b), Found: uint64(now[i])}, Procmem)
+		}
+	}
+	return nil
+}
+
+// ErrForeign: somebody else has changed the text.
+var ErrForeign = errors.New("text changed by somebody else")
 
 // write stores through the read+write mapping. One byte is one store.
 func (a *alias) write(addr uintptr, n int, w uint64) error {

@@ -3,6 +3,7 @@
 package text
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -13,17 +14,44 @@ import (
 // and other processes do not see it. The setting proc_mem.force_override of
 // Linux 6.12 can forbid it.
 type procmem struct {
-	fd  int
-	buf [WordMax]byte
+	fd       int
+	dev, ino uint64 // of the open file
+	buf      [WordMax]byte
 }
 
 func openProcmem() (*procmem, error) {
+	p := &procmem{}
+	if err := p.open(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *procmem) open() error {
 	fd, err := unix.Open("/proc/self/mem", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open /proc/self/mem for writing: %w", err)
+		return fmt.Errorf("open /proc/self/mem for writing: %w", err)
 	}
-	return &procmem{fd: fd}, nil
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return errors.Join(fmt.Errorf("fstat of /proc/self/mem: %w", err), unix.Close(fd))
+	}
+	p.fd, p.dev, p.ino = fd, st.Dev, st.Ino
+	return nil
 }
+
+// begin opens the file again if somebody closed it (daemons close all file
+// descriptors). Its number may be somebody else's file by now: it is left alone.
+func (p *procmem) begin() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(p.fd, &st); err == nil && st.Dev == p.dev && st.Ino == p.ino {
+		return nil
+	}
+	return p.open()
+}
+
+func (p *procmem) holds(uintptr) bool { return false }
+func (p *procmem) movedAny() bool     { return false }
 
 func (p *procmem) name() string { return Procmem }
 
@@ -47,4 +75,10 @@ func (p *procmem) write(addr uintptr, n int, w uint64) error {
 // know; next to the system call, reading back costs nothing.
 func (p *procmem) verify() bool { return true }
 
-func (p *procmem) close() error { return unix.Close(p.fd) }
+func (p *procmem) close() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(p.fd, &st); err != nil || st.Dev != p.dev || st.Ino != p.ino {
+		return nil // closed by somebody else
+	}
+	return unix.Close(p.fd)
+}

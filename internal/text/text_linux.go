@@ -16,8 +16,14 @@ const (
 // backend is one way to get bytes into text.
 type backend interface {
 	name() string
+	// begin makes sure, before a batch, that the means to write are still ours.
+	begin() error
 	// prepare is told, once, which addresses will be written. Sorted.
 	prepare(addrs []uintptr) error
+	// holds reports whether only this backend can write at addr, and movedAny
+	// whether there is such an address.
+	holds(addr uintptr) bool
+	movedAny() bool
 	// write writes the low n bytes of w at addr, with one store if n is 1.
 	write(addr uintptr, n int, w uint64) error
 	// verify reports whether a write should be read back.
@@ -31,6 +37,16 @@ var (
 	_ backend = (*alias)(nil)
 )
 
+// Source is the text as the compiler made it, for comparison.
+type Source interface {
+	// Original returns n bytes of the executable file that belong at addr,
+	// fewer where the file holds fewer.
+	Original(addr, n uintptr) []byte
+	// Ours reports whether the byte at addr belongs to an instruction that the
+	// caller has poked, or is poking.
+	Ours(addr uintptr) bool
+}
+
 // Text writes to the text of this process. It is not safe for concurrent use:
 // the engine's lock covers it, as the kernel's text_mutex does.
 type Text struct {
@@ -42,14 +58,14 @@ type Text struct {
 var ErrBackend = errors.New("text backend")
 
 // Open returns a writer for the text [lo, hi) by the named backend.
-func Open(name string, lo, hi uintptr) (*Text, error) {
+func Open(name string, lo, hi uintptr, src Source) (*Text, error) {
 	var b backend
 	var err error
 	switch name {
 	case Procmem:
 		b, err = openProcmem()
 	case Alias:
-		b, err = openAlias(lo, hi)
+		b, err = openAlias(lo, hi, src)
 	default:
 		return nil, fmt.Errorf("%w: %q is not one of %s, %s", ErrBackend, name, Procmem, Alias)
 	}
@@ -64,6 +80,22 @@ func (t *Text) Name() string { return t.b.name() }
 
 // Close gives up the backend's means to write. Text stays as it is.
 func (t *Text) Close() error { return t.b.close() }
+
+// Begin is called before every batch: it makes sure that what the backend
+// writes through has not been closed or replaced behind its back.
+func (t *Text) Begin() error {
+	if err := t.b.begin(); err != nil {
+		return fmt.Errorf("%w %s: %w", ErrBackend, t.Name(), err)
+	}
+	return nil
+}
+
+// Holds reports whether the page of addr can be written by this backend only,
+// because it has moved.
+func (t *Text) Holds(addr uintptr) bool { return addr >= t.lo && addr < t.hi && t.b.holds(addr) }
+
+// Moved reports whether any page can be written by this backend only.
+func (t *Text) Moved() bool { return t.b.movedAny() }
 
 // Prepare makes the pages of the addresses (sorted) ready to be poked. It may
 // be called while threads run them.

@@ -5,6 +5,7 @@ package text
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,12 +19,18 @@ import (
 func open(t *testing.T, name string) *Text {
 	t.Helper()
 	at := targetAddr() &^ (pageSize - 1)
-	x, err := Open(name, at, at+2*pageSize)
+	x, err := Open(name, at, at+2*pageSize, noSource{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return x
 }
+
+// noSource says that the file is as the text is.
+type noSource struct{}
+
+func (noSource) Original(addr, n uintptr) []byte { return textBytes(addr, n) }
+func (noSource) Ours(uintptr) bool               { return false }
 
 func noSync() error { return nil } // one thread pokes and runs the target; see barrier for real syncs
 
@@ -73,7 +80,7 @@ func TestOutside(t *testing.T) {
 			t.Errorf("Prepare(%#x): %v", addr, err)
 		}
 	}
-	if _, err := Open("magic", 0, 1); !errors.Is(err, ErrBackend) {
+	if _, err := Open("magic", 0, 1, nil); !errors.Is(err, ErrBackend) {
 		t.Errorf("Open of an unknown backend: %v", err)
 	}
 }
@@ -106,17 +113,71 @@ func TestUnprepared(t *testing.T) {
 	}
 }
 
-// TestClosed: a closed procmem gives an error that names address and backend.
+// TestClosed: the program closes all file descriptors, and a file of its own
+// gets the number of ours. It must not be written to.
 func TestClosed(t *testing.T) {
 	x := open(t, Procmem)
-	if err := x.Close(); err != nil {
+	p := x.b.(*procmem)
+	if err := unix.Close(p.fd); err != nil {
 		t.Fatal(err)
 	}
+	victim, err := os.Create(filepath.Join(t.TempDir(), "victim"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int(victim.Fd()) != p.fd { // mostly it is: the lowest free number
+		if err := unix.Dup3(int(victim.Fd()), p.fd, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	was := p.fd
 	at := x.lo + pageSize + 8
 	old := Load(at, 1)
-	err := x.Poke(at, 1, old, old)
-	if !errors.Is(err, unix.EBADF) || !strings.Contains(err.Error(), Procmem) {
-		t.Errorf("error %v", err)
+	if err := errors.Join(x.Begin(), x.Poke(at, 1, old, old^1), x.Poke(at, 1, old^1, old)); err != nil {
+		t.Error(err)
+	}
+	if st, err := victim.Stat(); err != nil || st.Size() != 0 {
+		t.Errorf("the victim has %d bytes, %v", st.Size(), err)
+	}
+	if p.fd == was {
+		t.Error("the same descriptor is in use")
+	}
+	if err := x.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := victim.Write([]byte("x")); err != nil {
+		t.Errorf("the victim was closed: %v", err)
+	}
+}
+
+// changedSource says that the file holds other bytes at one address.
+type changedSource struct {
+	at   uintptr
+	ours bool
+}
+
+func (c changedSource) Original(addr, n uintptr) []byte {
+	b := slices.Clone(textBytes(addr, n))
+	b[c.at-addr] ^= 0xFF
+	return b
+}
+func (c changedSource) Ours(addr uintptr) bool { return c.ours && addr == c.at }
+
+// TestForeignPage: a page in which somebody else has changed a byte stays where
+// it is; our own changes do not matter.
+func TestForeignPage(t *testing.T) {
+	at := targetAddr()&^(pageSize-1) + pageSize
+	x, err := Open(Alias, at, at+pageSize, changedSource{at: at + 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = x.Prepare([]uintptr{at + 10})
+	if !errors.Is(err, ErrForeign) || x.Holds(at) {
+		t.Errorf("prepare: %v, moved %v", err, x.Holds(at))
+	}
+	x.b.(*alias).src = changedSource{at: at + 100, ours: true}
+	if err := x.Prepare([]uintptr{at + 10}); err != nil || !x.Holds(at) {
+		t.Errorf("prepare: %v, moved %v", err, x.Holds(at))
 	}
 }
 
@@ -190,7 +251,7 @@ func BenchmarkPoke(b *testing.B) {
 	for _, name := range names {
 		b.Run(name, func(b *testing.B) {
 			at := targetAddr() &^ (pageSize - 1)
-			x, err := Open(name, at, at+2*pageSize)
+			x, err := Open(name, at, at+2*pageSize, noSource{})
 			if err != nil {
 				b.Fatal(err)
 			}

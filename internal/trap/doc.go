@@ -12,16 +12,21 @@
 // It is told the address A of the trap byte, and reads the vector's sequence
 // count before and after.
 //
-//	H1  SIGTRAP, but not from an int3 in our text        -> the handler before us
+//	H1  A is not in our text, or no int3 was executed     -> the handler before us
 //	H2  vector stable, A in it                           -> emulate, go on behind it
 //	H3  vector changing                                  -> execute A again
 //	H4  A not in the vector, the byte at A is not CC now  -> execute A again (late trap)
 //	H5  A not in the vector, CC, vector stable           -> the handler before us
 //
-// H3 and H4 are always safe: the thread executes whatever is at A by then. H1
-// asks for si_code SI_KERNEL, trap number 3 and an address in our text: a
-// SIGTRAP sent by kill(2) or by a single step interrupts an instruction that
-// has not run, and stepping it back by a byte would wreck the thread.
+// H3 and H4 are always safe: the thread executes whatever is at A by then. But
+// they step the thread back by a byte, and a SIGTRAP sent by kill(2) or by a
+// single step interrupts an instruction that has not run. So both ask for
+// si_code SI_KERNEL, which int3 gives, and kill(2) (SI_USER, SI_TKILL) and
+// debug exceptions (TRAP_*) do not. H2 need not ask: nothing but a trap byte at
+// A leaves a thread at A+1, inside a site. The trap number in the ucontext is
+// of no use: where a uprobe is set anywhere in the process, the kernel raises
+// the signal after the exception is over (uprobes, handle_swbp) and leaves it
+// stale.
 //
 // The handler needs no g, no stack beyond what the signal left, and no memory
 // that can be freed: vector and counters are static.

@@ -69,14 +69,15 @@ const (
 var ErrHandler = errors.New("SIGTRAP handler")
 
 // Install puts the handler in place, in front of the one that is there, for
-// trap bytes in [lo, hi). Calling it again only checks.
+// trap bytes in [lo, hi). Calling it again only checks: if somebody has put a
+// handler in front of ours since, chaining to it would make a circle.
 func Install(lo, hi uintptr) error {
+	if chain != 0 {
+		return Check()
+	}
 	var old sigaction
 	if err := rtSigaction(nil, &old); err != nil {
 		return err
-	}
-	if old.handler == handlerAddr() {
-		return nil
 	}
 	if old.handler <= 1 || old.flags&saWanted != saWanted {
 		return fmt.Errorf("%w: expected the Go runtime's (SA_SIGINFO, SA_ONSTACK, SA_RESTORER), found handler %#x with flags %#x; "+
@@ -157,6 +158,5 @@ func Counters() Counts {
 
 // Offsets in the ucontext that the assembly uses.
 const (
-	flagsOffset  = 176
-	trapnoOffset = 200
+	flagsOffset = 176
 )

@@ -181,7 +181,14 @@ func TestMain(m *testing.M) {
 
 var programs = map[string]func(){
 	// H5: an unknown CC that stays is somebody else's; Go's handler says SIGTRAP.
-	"foreign": func() { probe() },
+	"foreign": func() { runtime.Breakpoint() },
+	// The self-test's trap byte, not recognized: the program must live.
+	"unrecognized": func() {
+		textLo, textHi = 0, 1
+		if err := SelfTest(); err != nil {
+			println("found out:", err.Error())
+		}
+	},
 	// H1: a SIGTRAP that is no trap must not move the thread.
 	"kill": func() {
 		runtime.LockOSThread()
@@ -221,6 +228,7 @@ func TestChaining(t *testing.T) {
 	}{
 		{"foreign", "SIGTRAP: trace trap", true},
 		{"kill", "SIGTRAP: trace trap", true},
+		{"unrecognized", "found out: SIGTRAP handler: self-test", false},
 		{"notify", "fine", false},
 		{"replaced", "found out:", false},
 	} {
