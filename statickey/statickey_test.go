@@ -145,11 +145,26 @@ func TestOverwritten(t *testing.T) {
 		if err := over.Disable(); err != nil || over.Enabled() {
 			t.Errorf("Disable after an assignment: %v, Enabled() = %v", err, over.Enabled())
 		}
+		if err := over.Enable(); err != nil {
+			t.Error(err)
+		}
+		over = statickey.Bool{}
+		if err := over.Enable(); err != nil || !over.Enabled() || !throughPointer(&over) {
+			t.Errorf("Enable after an assignment: %v, Enabled() = %v, %v", err, over.Enabled(), throughPointer(&over))
+		}
+		if err := over.Disable(); err != nil {
+			t.Error(err)
+		}
 	}
 	if p := strings.Join(quietpatch.Status().Problems, "\n"); !strings.Contains(p, "\"test.over\" was overwritten") {
 		t.Errorf("problems: %s", p)
 	}
 }
+
+// throughPointer reads the key's byte, not an armed check.
+//
+//go:noinline
+func throughPointer(k *statickey.Bool) bool { return k.Enabled() }
 
 // copyOf hides the copy from go vet, which would rightly object.
 func copyOf(k *statickey.Bool) *statickey.Bool { return k }

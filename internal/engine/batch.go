@@ -95,6 +95,9 @@ func (e *Engine) toggleLocked(changes []Change) error {
 	e.pokes = e.pokes[:0]
 	for _, c := range changes {
 		old := c.Key.value()
+		if old == c.Value {
+			continue // only the byte differs: the key was overwritten
+		}
 		for _, s := range c.Key.sites {
 			if s.state == Armed {
 				e.pokes = append(e.pokes, poke{
