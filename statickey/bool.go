@@ -81,14 +81,14 @@ func (k *Bool) Sites() ([]Site, error) {
 
 // key returns the engine's record of k, made on first use; an error for a copy.
 func (k *Bool) key() (*engine.Key, error) {
-	h := k.h.Load()
-	if h == nil {
-		k.h.CompareAndSwap(nil, engine.Default.KeyAt(unsafe.Pointer(k), 1, (*boolCell)(k)))
-		h = k.h.Load()
+	if h := k.h.Load(); h != nil && h.Addr() == unsafe.Pointer(k) {
+		return h, nil
 	}
-	if h.Addr() != unsafe.Pointer(k) {
-		return nil, engine.Default.Copied(h)
+	h, err := engine.Default.KeyAt(unsafe.Pointer(k), 1, (*boolCell)(k), k.h.Load)
+	if err != nil {
+		return nil, err
 	}
+	k.h.Store(h)
 	return h, nil
 }
 

@@ -161,6 +161,34 @@ func TestOverwritten(t *testing.T) {
 	}
 }
 
+var left, right statickey.Bool
+
+var (
+	_ = statickey.Register(&left, "test.left", "is assigned from the other")
+	_ = statickey.Register(&right, "test.right", "is assigned to the other")
+)
+
+// TestAssigned: a key that is assigned from another key in use goes on as itself.
+func TestAssigned(t *testing.T) {
+	if err := errors.Join(left.Enable(), right.Enable(), right.Disable()); err != nil {
+		t.Fatal(err)
+	}
+	left = *copyOf(&right)
+	for _, on := range []bool{false, true, false} {
+		if err := left.Set(on); err != nil || left.Enabled() != on || throughPointer(&left) != on || right.Enabled() {
+			t.Errorf("Set(%v): %v; check %v, byte %v, the other %v", on, err, left.Enabled(), throughPointer(&left), right.Enabled())
+		}
+	}
+	var b statickey.Batch
+	b.Set(&fresh, false)
+	fresh = statickey.Bool{}
+	if err := errors.Join(fresh.Enable(), b.Apply()); err != nil || fresh.Enabled() || throughPointer(&fresh) {
+		t.Errorf("a batch queued before an assignment: %v; check %v, byte %v", err, fresh.Enabled(), throughPointer(&fresh))
+	}
+}
+
+var fresh statickey.Bool
+
 // throughPointer reads the key's byte, not an armed check.
 //
 //go:noinline

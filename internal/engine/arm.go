@@ -12,10 +12,10 @@ import (
 // cannot be armed goes on reading memory, so there is no error to return;
 // Status and the sites say why.
 func (e *Engine) armLocked(keys []*Key) {
-	e.later = nil
 	if e.off != "" || !slices.ContainsFunc(keys, (*Key).wantsArm) {
 		return
 	}
+	e.later = nil
 	if e.later = e.bringUp(); e.later != nil {
 		return
 	}
@@ -172,6 +172,9 @@ func (e *Engine) disarmLocked() error {
 	e.pokes = e.pokes[:0]
 	for _, k := range e.keys {
 		v := k.value()
+		if k.armed > 0 {
+			k.cell.Store(v) // the same, unless the key was overwritten: its checks will read it again
+		}
 		for _, s := range k.sites {
 			if s.state == Armed {
 				e.pokes = append(e.pokes, poke{key: k, site: s, old: s.word(v), new: s.orig, oldValue: v, newValue: v})
@@ -190,7 +193,6 @@ func (e *Engine) disarmLocked() error {
 		p.site.state = Memory
 		p.key.unarmed++
 		p.key.armed--
-		p.key.cell.Store(p.key.shown) // the same value, unless the key was overwritten
 	}
 	return nil
 }

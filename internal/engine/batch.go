@@ -34,6 +34,9 @@ func (e *Engine) Apply(changes []Change) error {
 	if err := e.recoverLocked(); err != nil {
 		return err // first of all: a batch that is stuck has left checks in between
 	}
+	for i := range changes {
+		changes[i].Key = e.known(changes[i].Key)
+	}
 	changes = pending(changes)
 	if len(changes) == 0 {
 		return nil
@@ -183,9 +186,11 @@ type stuckBatch struct {
 
 // drive performs effects until the machine is done.
 func (e *Engine) drive(m *protocol.Machine) protocol.Outcome {
+	e.driving = true
 	for !m.Done() {
 		m.Next(e.perform(m.Effect()))
 	}
+	e.driving = false
 	out := m.Outcome()
 	if out.Stuck {
 		e.stuck = &stuckBatch{machine: *m, pokes: slices.Clone(e.pokes), err: e.failure(out)}
@@ -199,6 +204,9 @@ func (e *Engine) recoverLocked() error {
 	if e.stuck == nil {
 		return nil
 	}
+	if err := e.m.Begin(); err != nil {
+		return fmt.Errorf("an earlier batch is still stuck: %w; %w", e.stuck.err, err)
+	}
 	s := e.stuck
 	e.stuck = nil
 	e.pokes = append(e.pokes[:0], s.pokes...)
@@ -207,5 +215,6 @@ func (e *Engine) recoverLocked() error {
 	if out.Stuck {
 		return fmt.Errorf("an earlier batch is still stuck: %w", e.stuck.err)
 	}
+	e.later = nil
 	return nil
 }

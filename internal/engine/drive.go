@@ -94,7 +94,10 @@ func (e *Engine) put(dir protocol.Dir, p *poke, at part, expect, want uint64) er
 	}
 	err := e.m.Poke(addr, at.n, expect, want)
 	if err != nil && dir == protocol.Back {
-		if found := e.m.Load(addr, at.n); p.among(found, at) {
+		switch found := e.m.Load(addr, at.n); {
+		case found == want:
+			err = nil // it arrived all the same
+		case p.among(found, at):
 			err = e.m.Rescue(addr, at.n, found, want)
 		}
 	}

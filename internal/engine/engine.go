@@ -32,8 +32,9 @@ type Engine struct {
 	off     string // why arming is switched off: Disarm
 	vendor  string
 	openImg func() (image, error)
-	openM   func(image, Options, func(uintptr) bool) (machine, error)
+	openM   func(image, Options, func(uintptr, byte) bool) (machine, error)
 
+	driving bool    // a batch is under way
 	pokes   []poke  // of the batch at hand; reused
 	entries entries // of the vector; reused
 	stuck   *stuckBatch
@@ -71,7 +72,7 @@ func (e *Engine) problem(format string, args ...any) {
 func (e *Engine) Register(k *Key, name, desc string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	err := e.registerLocked(k, name, desc)
+	err := e.registerLocked(e.known(k), name, desc)
 	if err != nil {
 		e.problem("%v", err)
 	}
@@ -96,21 +97,11 @@ func (e *Engine) registerLocked(k *Key, name, desc string) error {
 }
 
 func (e *Engine) list(k *Key) {
-	if !k.listed {
+	if !k.listed && e.byAddr[k.addr] == nil {
 		k.listed = true
 		e.byAddr[k.addr] = k
 		e.keys = append(e.keys, k)
 	}
-}
-
-// Copied notes that somebody uses a copy of k.
-func (e *Engine) Copied(k *Key) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	err := fmt.Errorf("%w: a copy of %s is in use; a copy is an ordinary byte without sites: use the key itself, by pointer",
-		ErrPlain, k.label())
-	e.problem("%v", err)
-	return err
 }
 
 // Configure changes the options. Armed sites are disarmed first; they are armed
@@ -141,11 +132,14 @@ var ErrBackendChange = errors.New("backend change")
 // changeBackendLocked disarms everything and closes the machine, so that the
 // next arm opens another; nothing if the backend is the right one.
 func (e *Engine) changeBackendLocked(to string) error {
+	if e.m != nil && to == e.m.Backend() {
+		return nil
+	}
 	if to == BackendProcmem && aliasInUse() {
 		return fmt.Errorf("%w: pages that moved to the alias stay there (shared), and procmem cannot write to them: "+
 			"choose %s before the first key is set", ErrBackendChange, BackendProcmem)
 	}
-	if e.m == nil || to == "" || to == e.m.Backend() {
+	if e.m == nil || to == "" {
 		return nil
 	}
 	if err := e.disarmLocked(); err != nil {
@@ -221,14 +215,26 @@ func (e *Engine) bringUp() error {
 	return err
 }
 
-// ours reports whether the byte at addr belongs to one of our sites. It is
-// called by the machine, under the lock.
-func (e *Engine) ours(addr uintptr) bool {
-	for _, k := range e.keys {
-		i, found := slices.BinarySearchFunc(k.sites, addr, func(s *Site, a uintptr) int { return cmp.Compare(s.addr, a) })
-		if found || i > 0 && k.sites[i-1].covers(addr) {
+// ours reports whether b at addr is what we have written there: a byte of an
+// armed site, or anything that a batch on its way back may find. It is called by
+// the machine, under the lock.
+func (e *Engine) ours(addr uintptr, b byte) bool {
+	for i := range e.pokes {
+		p := &e.pokes[i]
+		if off := int(addr - p.site.addr); e.driving && p.site.covers(addr) && p.among(uint64(b), part{off, 1}) {
 			return true
 		}
+	}
+	for _, k := range e.keys {
+		i, found := slices.BinarySearchFunc(k.sites, addr, func(s *Site, a uintptr) int { return cmp.Compare(s.addr, a) })
+		if !found {
+			i--
+		}
+		if i < 0 || k.sites[i].state != Armed || !k.sites[i].covers(addr) {
+			continue
+		}
+		s := k.sites[i]
+		return b == byte(s.word(k.shown)>>(8*(addr-s.addr)))
 	}
 	return false
 }

@@ -165,7 +165,7 @@ func newWorld(t *testing.T, strategy string) *world {
 	t.Helper()
 	alpha, beta = false, false
 	w := &world{Engine: newEngine(), t: t, f: &faulty{}}
-	w.openM = func(img image, o Options, ours func(uintptr) bool) (machine, error) {
+	w.openM = func(img image, o Options, ours func(uintptr, byte) bool) (machine, error) {
 		m, err := openMachine(img, o, ours)
 		if err != nil {
 			return nil, err
@@ -715,6 +715,96 @@ func TestInt3WhileTraced(t *testing.T) {
 		t.Error(err)
 	}
 	w.shows(1, 0)
+}
+
+// TestUnsynced: the bytes are back, but no sync works any more. The error must
+// not say that every CPU shows the old value.
+func TestUnsynced(t *testing.T) {
+	w := newWorld(t, "store").armed()
+	w.f.failSync = func(int) error { return errInjected }
+	err := w.set(w.alpha, 1)
+	var se *SiteError
+	if !errors.As(err, &se) || se.Undone || !se.Unsynced || !strings.Contains(err.Error(), "for a while") {
+		t.Errorf("error %+v", err)
+	}
+	w.f.heal()
+	w.shows(0, 0)
+}
+
+// TestDisarmOverwritten: disarming changes no value, also where the byte was
+// overwritten behind the sites' back.
+func TestDisarmOverwritten(t *testing.T) {
+	w := newWorld(t, "store").armed()
+	if err := w.set(w.alpha, 1); err != nil {
+		t.Fatal(err)
+	}
+	alpha = false
+	if err := w.Disarm(); err != nil {
+		t.Fatal(err)
+	}
+	w.shows(1, 0)
+}
+
+// TestStatusAfterRepair: a batch that got stuck while arming is forgotten once
+// it is repaired, whoever repairs it.
+func TestStatusAfterRepair(t *testing.T) {
+	w := newWorld(t, "store")
+	w.f.failPoke = func(nth int, _ uintptr) error { return injectIf(nth > 2) }
+	w.f.failRescue = errInjected
+	if err := w.Arm(); err == nil || w.stuck == nil {
+		t.Fatalf("error %v", err)
+	}
+	if s := w.Status(); s.Mode != ModeMemory || !strings.Contains(s.Reason, "could not be put back") {
+		t.Errorf("status %+v", s)
+	}
+	w.f.heal()
+	if err := w.set(w.alpha, 0); err != nil { // the value it has
+		t.Fatal(err)
+	}
+	if s := w.Status(); s.Mode != ModeLive || s.NotArmed != "" {
+		t.Errorf("status %+v", s)
+	}
+	w.armed()
+	w.shows(0, 0)
+}
+
+// TestSearchFails: a text that cannot be read now is searched the next time.
+func TestSearchFails(t *testing.T) {
+	w := newWorld(t, "store")
+	open := w.openImg
+	var img *deafImage
+	w.openImg = func() (image, error) {
+		i, err := open()
+		img = &deafImage{image: i, err: errInjected}
+		return img, err
+	}
+	w.openM = func(_ image, o Options, ours func(uintptr, byte) bool) (machine, error) {
+		m, err := openMachine(img.image, o, ours)
+		w.f.machine = m
+		return w.f, err
+	}
+	if err := w.set(w.alpha, 1); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.Status(); s.Mode != ModeMemory || !strings.Contains(s.Reason, "injected") || w.alpha.searched {
+		t.Errorf("searched %v, status %+v", w.alpha.searched, s)
+	}
+	img.err = nil
+	w.armed()
+	w.shows(1, 0)
+}
+
+// deafImage cannot read its text while err is set.
+type deafImage struct {
+	image
+	err error
+}
+
+func (d *deafImage) Read() error {
+	if d.err != nil {
+		return d.err
+	}
+	return d.image.Read()
 }
 
 func TestDisarm(t *testing.T) {

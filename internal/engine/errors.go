@@ -19,11 +19,14 @@ type SiteError struct {
 	Line int
 	Addr uintptr
 	Step string // number and name, as in docs/PROTOCOL.md
-	// Undone: every site and the byte show the old value again. False only if
-	// the text could be neither changed nor restored; trapped sites then go on
-	// working through the trap handler, and the next call tries again.
-	Undone bool
-	Err    error
+	// Undone: every site and the byte show the old value again, on every CPU.
+	// It is false in two cases. Unsynced: the old bytes are back, but the sync
+	// behind them failed, so a CPU may show the new value for a while. Else the
+	// text could be neither changed nor restored; trapped sites go on working
+	// through the trap handler, and the next call tries again.
+	Undone   bool
+	Unsynced bool
+	Err      error
 }
 
 func (e *SiteError) Error() string {
@@ -37,9 +40,12 @@ func (e *SiteError) Error() string {
 	if errors.As(e.Err, &mismatch) {
 		b.WriteString(" (somebody else wrote there, a debugger's breakpoint or a uprobe perhaps: remove it and try again)")
 	}
-	if e.Undone {
+	switch {
+	case e.Undone:
 		b.WriteString("; every site shows the old value")
-	} else {
+	case e.Unsynced:
+		b.WriteString("; the old bytes are back, but the sync behind them failed: a CPU may show the new value for a while")
+	default:
 		b.WriteString("; the text could not be put back: sites of this batch may show either value, the next call tries again")
 	}
 	return b.String()
@@ -52,15 +58,12 @@ func (e *Engine) failure(out protocol.Outcome) error {
 	if out.Err == nil {
 		return nil
 	}
-	err := &SiteError{Step: out.Step.String(), Undone: !out.Stuck, Err: out.Err}
+	err := &SiteError{Step: out.Step.String(), Undone: !out.Stuck && !out.Unsynced, Unsynced: out.Unsynced && !out.Stuck, Err: out.Err}
 	if errors.Is(out.Err, errNotReady) {
 		err.Step = "before 0"
 	}
 	if out.Stuck {
 		err.Err = fmt.Errorf("%w; on the way back: %w", out.Err, out.StuckErr)
-	}
-	if out.Unsynced {
-		err.Err = fmt.Errorf("%w; the old bytes are back, but the sync behind them failed: a CPU may show the new value for a while", out.Err)
 	}
 	if out.Site >= 0 && out.Site < len(e.pokes) {
 		p := e.pokes[out.Site]

@@ -20,20 +20,26 @@ func (e *Engine) search(keys []*Key) error {
 		if k.searched {
 			continue
 		}
-		k.searched = true
 		if !e.img.InData(uintptr(k.addr)) {
+			k.searched = true
 			k.plain = "it is not a package-level variable (it is on the heap or a stack, or was copied)"
 			e.problem("%s is an ordinary byte without sites: %s", k.label(), k.plain)
 			continue
 		}
-		e.list(k)
 		wanted = append(wanted, k)
 		targets = append(targets, site.Key{Addr: uint64(uintptr(k.addr)), Width: k.width})
 	}
 	if len(targets) == 0 {
 		return nil
 	}
+	if err := e.img.Read(); err != nil {
+		return fmt.Errorf("the text could not be searched for sites: %w", err)
+	}
 	defer e.img.Release()
+	for _, k := range wanted {
+		k.searched = true
+		e.list(k)
+	}
 	for _, s := range site.Find(e.img, targets) {
 		k := wanted[s.Key]
 		es := newSite(&s)

@@ -40,16 +40,39 @@ func NewKey(addr unsafe.Pointer, width int, cell Cell) *Key {
 	return &Key{addr: addr, width: width, cell: cell}
 }
 
-// KeyAt is NewKey, unless the engine knows a key at addr: then somebody has
-// overwritten the variable (k = Bool{}), and its old record goes on.
-func (e *Engine) KeyAt(addr unsafe.Pointer, width int, cell Cell) *Key {
+// KeyAt returns the engine's record of the key at addr: what the variable's own
+// pointer (current) says, if that is a record for addr; else the one that the
+// engine knows for addr, because somebody has overwritten the variable by
+// assignment; else a new one. For a variable that holds the record of another
+// key that has never been a key itself it returns an error: it is a copy.
+func (e *Engine) KeyAt(addr unsafe.Pointer, width int, cell Cell, current func() *Key) (*Key, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	h := current()
+	if h != nil && h.addr == addr {
+		return e.known(h), nil
+	}
 	if k := e.byAddr[addr]; k != nil {
 		e.problem("%s was overwritten by assignment; its byte and its checks may differ until it is set: use Set", k.label())
-		return k
+		return k, nil
 	}
-	return NewKey(addr, width, cell)
+	if h != nil {
+		err := fmt.Errorf("%w: a copy of %s is in use; a copy is an ordinary byte without sites: use the key itself, by pointer",
+			ErrPlain, h.label())
+		e.problem("%v", err)
+		return nil, err
+	}
+	return NewKey(addr, width, cell), nil
+}
+
+// known returns the record that the engine keeps for k's address, k itself if
+// it keeps none. Two may have been made for one variable that was overwritten
+// between; only one is in force.
+func (e *Engine) known(k *Key) *Key {
+	if other := e.byAddr[k.addr]; other != nil {
+		return other
+	}
+	return k
 }
 
 // value returns what the key's checks see: the armed ones, if there are any.

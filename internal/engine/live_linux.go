@@ -36,15 +36,15 @@ var _ machine = (*live)(nil)
 // source is the text as the compiler made it, and which of it is ours.
 type source struct {
 	*self.Image
-	ours func(addr uintptr) bool
+	ours func(addr uintptr, b byte) bool
 }
 
-func (s source) Ours(addr uintptr) bool { return s.ours(addr) }
+func (s source) Ours(addr uintptr, b byte) bool { return s.ours(addr, b) }
 
 // openMachine gets everything ready and proves it on this machine before the
 // first site is touched: the sync, the trap handler by one real trap, the
 // backend by a real poke of a function of ours.
-func openMachine(img image, o Options, ours func(uintptr) bool) (machine, error) {
+func openMachine(img image, o Options, ours func(uintptr, byte) bool) (machine, error) {
 	src := source{img.(*self.Image), ours}
 	lo, hi := src.Range()
 	if err := barrier.Register(); err != nil {
@@ -63,7 +63,11 @@ func openMachine(img image, o Options, ours func(uintptr) bool) (machine, error)
 	if err != nil {
 		return nil, err
 	}
-	return &live{text: t, src: src}, nil
+	l := &live{text: t, src: src}
+	if t != theAlias && aliasInUse() {
+		l.rescue = theAlias // pages that moved earlier are written there
+	}
+	return l, nil
 }
 
 // backends in the order in which they are tried; docs/RATIONALE.md says why.
@@ -186,7 +190,10 @@ func (l *live) Load(addr uintptr, n int) uint64 { return text.Load(addr, n) }
 // Poke writes through the backend in use, except in a page that a rescue has
 // moved out of its reach.
 func (l *live) Poke(addr uintptr, n int, old, new uint64) error {
-	if l.rescue != nil && l.rescue.Holds(addr) {
+	if last := addr + uintptr(n) - 1; l.rescue != nil && (l.rescue.Holds(addr) || l.rescue.Holds(last)) {
+		if err := l.rescue.Prepare([]uintptr{addr}); err != nil { // across the edge of a page
+			return err
+		}
 		return l.rescue.Poke(addr, n, old, new)
 	}
 	return l.text.Poke(addr, n, old, new)

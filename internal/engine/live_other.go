@@ -23,7 +23,9 @@ func vendor() string { return "" }
 
 func openImage() (image, error) { return nil, errUnsupported }
 
-func openMachine(image, Options, func(uintptr) bool) (machine, error) { return nil, errUnsupported }
+func openMachine(image, Options, func(uintptr, byte) bool) (machine, error) {
+	return nil, errUnsupported
+}
 
 func aliasInUse() bool { return false }
 

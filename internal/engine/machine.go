@@ -8,7 +8,8 @@ import (
 // image is the executable that holds the keys and their sites.
 type image interface {
 	site.Image
-	// Release gives back the memory of what Text returned.
+	// Read makes Text ready, Release gives its memory back.
+	Read() error
 	Release()
 	// InData reports whether addr is in the executable's own writable data.
 	InData(addr uintptr) bool

@@ -53,7 +53,7 @@ func (e *Engine) Status() Status {
 		s.Sites += len(k.sites)
 		s.Armed += k.armed
 	}
-	if e.later != nil {
+	if e.later != nil && e.mErr == nil {
 		s.NotArmed = e.later.Error()
 	}
 	s.Reason = e.reason(s.Armed)
@@ -86,6 +86,8 @@ func (e *Engine) reason(armed int) string {
 		return e.stuck.err.Error()
 	case e.later != nil && armed == 0:
 		return e.later.Error()
+	case e.m == nil && e.img != nil:
+		return "nothing is armed: text is patched at the next Set, or by quietpatch.Arm"
 	case e.m == nil:
 		return "no key was set yet: text is patched at the first Set, or by quietpatch.Arm"
 	}
@@ -107,6 +109,7 @@ type SiteInfo struct {
 func (e *Engine) Sites(k *Key) ([]SiteInfo, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	k = e.known(k)
 	if err := e.search([]*Key{k}); err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type Image struct {
 	bias   uint64 // run-time address minus address in the file
 	off    uint64 // of the text in the file
 	data   []site.Range
-	copy   []byte // of the file's text, between Text and Release
+	copy   []byte // of the file's text, between Read and Release
 }
 
 // Compile-time check: the image can be searched.
@@ -118,13 +118,14 @@ func (img *Image) sameBytes(pc uint64) error {
 }
 
 // Original returns n bytes of the file that belong at addr, fewer where the
-// text ends, none outside of it or if the file cannot be read.
+// text ends, none outside of its pages or if the file cannot be read.
 //
 // The file is read, not mapped: the kernel puts a uprobe's breakpoint into every
 // private mapping of the file that may become executable, readable ones included
 // (kernel/events/uprobes.c, valid_vma).
 func (img *Image) Original(addr, n uintptr) []byte {
-	if addr < uintptr(img.lo) || addr >= uintptr(img.hi) {
+	page := uintptr(os.Getpagesize())
+	if addr < uintptr(img.lo)&^(page-1) || addr >= uintptr(img.hi) {
 		return nil
 	}
 	b := make([]byte, min(n, uintptr(img.hi)-addr))
@@ -140,32 +141,38 @@ func (img *Image) read(b []byte, addr uint64) error {
 		return err
 	}
 	defer f.Close()
-	_, err = f.ReadAt(b, int64(addr-img.lo+img.off))
+	_, err = f.ReadAt(b, int64(addr)-int64(img.lo)+int64(img.off))
 	return err
 }
 
 // Range returns the text's addresses.
 func (img *Image) Range() (lo, hi uintptr) { return uintptr(img.lo), uintptr(img.hi) }
 
-// Text returns the text as it is in the file, at the addresses that it has in
-// memory: what is searched are the compiler's instructions, not breakpoints.
-// It is a copy outside of the collector's memory, which Release gives back.
-func (img *Image) Text() []site.Segment {
-	if img.copy == nil {
-		b, err := unix.Mmap(-1, 0, int(img.hi-img.lo), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
-		if err != nil {
-			return nil // no text, no sites: keys are read from memory
-		}
-		if err := img.read(b, img.lo); err != nil {
-			_ = unix.Munmap(b)
-			return nil
-		}
-		img.copy = b
+// Read makes Text ready: a copy of the file's text, outside of the collector's
+// memory. Release gives it back.
+func (img *Image) Read() error {
+	if img.copy != nil {
+		return nil
 	}
+	b, err := unix.Mmap(-1, 0, int(img.hi-img.lo), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return fmt.Errorf("%w: memory for %d bytes of text: %w", ErrImage, img.hi-img.lo, err)
+	}
+	if err := img.read(b, img.lo); err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", ErrImage, err), unix.Munmap(b))
+	}
+	img.copy = b
+	return nil
+}
+
+// Text returns the text as it is in the file, at the addresses that it has in
+// memory, between Read and Release: what is searched are the compiler's
+// instructions, not breakpoints.
+func (img *Image) Text() []site.Segment {
 	return []site.Segment{{Addr: img.lo, Bytes: img.copy}}
 }
 
-// Release gives back what Text returned.
+// Release ends what Read began.
 func (img *Image) Release() {
 	if img.copy != nil {
 		_ = unix.Munmap(img.copy)

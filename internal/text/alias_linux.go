@@ -19,6 +19,7 @@ import (
 // that came from a memfd is the reason (docs/RATIONALE.md).
 type alias struct {
 	fd    int
+	id    fileID
 	rw    []byte  // all of the memfd; untouched pages take no memory
 	base  uintptr // the text address of rw[0], page aligned
 	moved []bool  // by page: lives in the memfd
@@ -42,7 +43,11 @@ func openAlias(lo, hi uintptr, src Source) (*alias, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	a := &alias{fd: fd, base: base, moved: make([]bool, size/pageSize), src: src}
+	id, err := identify(fd)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("fstat of the memfd: %w", err), unix.Close(fd))
+	}
+	a := &alias{fd: fd, id: id, base: base, moved: make([]bool, size/pageSize), src: src}
 	if err := unix.Ftruncate(fd, int64(size)); err != nil {
 		return nil, errors.Join(fmt.Errorf("ftruncate of the memfd to %d bytes: %w", size, err), unix.Close(fd))
 	}
@@ -78,8 +83,7 @@ func (a *alias) mayExecute() error {
 
 func (a *alias) name() string { return Alias }
 
-// begin: pages that moved need no file descriptor any more, and a page that is
-// to move says so if the descriptor is gone.
+// begin: pages that moved need no file descriptor any more; moveRun asks for it.
 func (a *alias) begin() error { return nil }
 
 func (a *alias) holds(addr uintptr) bool { return a.moved[(addr-a.base)/pageSize] }
@@ -91,7 +95,7 @@ func (a *alias) close() error {
 	if a.movedAny() {
 		return nil
 	}
-	return errors.Join(unix.Munmap(a.rw), unix.Close(a.fd))
+	return errors.Join(unix.Munmap(a.rw), a.id.close(a.fd))
 }
 
 // prepare moves the pages of the addresses into the memfd.
@@ -151,12 +155,16 @@ func (a *alias) moveRun(from, to int) error {
 	off := uintptr(from) * pageSize
 	size := uintptr(to-from) * pageSize
 	at := a.base + off
-	src := textBytes(at, size)
-	if err := a.unprobed(at, src); err != nil {
+	live := textBytes(at, size)
+	fresh := a.rw[off : off+size]
+	copy(fresh, live)
+	if err := a.unprobed(at, fresh); err != nil {
 		return err
 	}
-	copy(a.rw[off:off+size], src)
-	p, err := unix.MmapPtr(a.fd, int64(off), unsafe.Pointer(unsafe.SliceData(src)), size,
+	if !a.id.is(a.fd) {
+		return fmt.Errorf("the memfd was closed, and its number %d is another file now", a.fd)
+	}
+	p, err := unix.MmapPtr(a.fd, int64(off), unsafe.Pointer(unsafe.SliceData(live)), size,
 		unix.PROT_READ|unix.PROT_EXEC, unix.MAP_SHARED|unix.MAP_FIXED)
 	if err != nil {
 		return fmt.Errorf("mmap of %d bytes of the memfd over the text at %#x: %w", size, at, err)
@@ -173,15 +181,17 @@ func (a *alias) moveRun(from, to int) error {
 // unprobed refuses to move pages in which somebody else has changed the text. A
 // uprobe's breakpoint works because the kernel knows the page as one of the
 // executable file; moved into a memfd, it would be a trap that nobody expects.
-func (a *alias) unprobed(at uintptr, now []byte) error {
-	file := a.src.Original(at, uintptr(len(now)))
+// It looks at the copy that is to be mapped: a breakpoint that is set after it
+// was made is lost, which does no harm.
+func (a *alias) unprobed(at uintptr, fresh []byte) error {
+	file := a.src.Original(at, uintptr(len(fresh)))
 	if len(file) == 0 {
 		return fmt.Errorf("the executable file cannot be read: not known whether a page of text at %#x is as it was", at)
 	}
 	for i, b := range file {
-		if addr := at + uintptr(i); now[i] != b && !a.src.Ours(addr) {
+		if addr := at + uintptr(i); fresh[i] != b && !a.src.Ours(addr, fresh[i]) {
 			return fmt.Errorf("%w: a page of text may not move: %w (a breakpoint or a uprobe? remove it, or use %s)",
-				ErrForeign, &MismatchError{Addr: addr, N: 1, Expected: uint64(b), Found: uint64(now[i])}, Procmem)
+				ErrForeign, &MismatchError{Addr: addr, N: 1, Expected: uint64(b), Found: uint64(fresh[i])}, Procmem)
 		}
 	}
 	return nil

@@ -14,9 +14,9 @@ import (
 // and other processes do not see it. The setting proc_mem.force_override of
 // Linux 6.12 can forbid it.
 type procmem struct {
-	fd       int
-	dev, ino uint64 // of the open file
-	buf      [WordMax]byte
+	fd  int
+	id  fileID
+	buf [WordMax]byte
 }
 
 func openProcmem() (*procmem, error) {
@@ -28,23 +28,22 @@ func openProcmem() (*procmem, error) {
 }
 
 func (p *procmem) open() error {
+	p.fd = -1 // if this fails, nothing must be written to the old number
 	fd, err := unix.Open("/proc/self/mem", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open /proc/self/mem for writing: %w", err)
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	id, err := identify(fd)
+	if err != nil {
 		return errors.Join(fmt.Errorf("fstat of /proc/self/mem: %w", err), unix.Close(fd))
 	}
-	p.fd, p.dev, p.ino = fd, st.Dev, st.Ino
+	p.fd, p.id = fd, id
 	return nil
 }
 
-// begin opens the file again if somebody closed it (daemons close all file
-// descriptors). Its number may be somebody else's file by now: it is left alone.
+// begin opens the file again if somebody closed it.
 func (p *procmem) begin() error {
-	var st unix.Stat_t
-	if err := unix.Fstat(p.fd, &st); err == nil && st.Dev == p.dev && st.Ino == p.ino {
+	if p.id.is(p.fd) {
 		return nil
 	}
 	return p.open()
@@ -75,10 +74,4 @@ func (p *procmem) write(addr uintptr, n int, w uint64) error {
 // know; next to the system call, reading back costs nothing.
 func (p *procmem) verify() bool { return true }
 
-func (p *procmem) close() error {
-	var st unix.Stat_t
-	if err := unix.Fstat(p.fd, &st); err != nil || st.Dev != p.dev || st.Ino != p.ino {
-		return nil // closed by somebody else
-	}
-	return unix.Close(p.fd)
-}
+func (p *procmem) close() error { return p.id.close(p.fd) }

@@ -26,6 +26,7 @@ func (t *Text) SelfTest(sync func() error) error {
 	if err := t.Prepare([]uintptr{at}); err != nil {
 		return err
 	}
+	defer t.restoreTarget(at)
 	for _, step := range [][2]uint64{{targetValue, targetValue + 1}, {targetValue + 1, targetValue}} {
 		if err := t.Poke(at, 1, step[0], step[1]); err != nil {
 			return fmt.Errorf("%w self-test: %w", ErrBackend, err)
@@ -38,4 +39,12 @@ func (t *Text) SelfTest(sync func() error) error {
 		}
 	}
 	return nil
+}
+
+// restoreTarget puts the target back after a test that failed half way: the
+// next one expects it so.
+func (t *Text) restoreTarget(at uintptr) {
+	if found := Load(at, 1); found != targetValue {
+		_ = t.Poke(at, 1, found, targetValue) // if this fails too, the next test says so
+	}
 }

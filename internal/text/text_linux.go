@@ -42,9 +42,9 @@ type Source interface {
 	// Original returns n bytes of the executable file that belong at addr,
 	// fewer where the file holds fewer.
 	Original(addr, n uintptr) []byte
-	// Ours reports whether the byte at addr belongs to an instruction that the
-	// caller has poked, or is poking.
-	Ours(addr uintptr) bool
+	// Ours reports whether b at addr is what the caller has poked there, or is
+	// poking.
+	Ours(addr uintptr, b byte) bool
 }
 
 // Text writes to the text of this process. It is not safe for concurrent use:

@@ -30,7 +30,7 @@ func open(t *testing.T, name string) *Text {
 type noSource struct{}
 
 func (noSource) Original(addr, n uintptr) []byte { return textBytes(addr, n) }
-func (noSource) Ours(uintptr) bool               { return false }
+func (noSource) Ours(uintptr, byte) bool         { return false }
 
 func noSync() error { return nil } // one thread pokes and runs the target; see barrier for real syncs
 
@@ -161,7 +161,9 @@ func (c changedSource) Original(addr, n uintptr) []byte {
 	b[c.at-addr] ^= 0xFF
 	return b
 }
-func (c changedSource) Ours(addr uintptr) bool { return c.ours && addr == c.at }
+func (c changedSource) Ours(addr uintptr, b byte) bool {
+	return c.ours && addr == c.at && b == loadByte(addr)
+}
 
 // TestForeignPage: a page in which somebody else has changed a byte stays where
 // it is; our own changes do not matter.
@@ -178,6 +180,29 @@ func TestForeignPage(t *testing.T) {
 	x.b.(*alias).src = changedSource{at: at + 100, ours: true}
 	if err := x.Prepare([]uintptr{at + 10}); err != nil || !x.Holds(at) {
 		t.Errorf("prepare: %v, moved %v", err, x.Holds(at))
+	}
+}
+
+// TestAliasClosed: the memfd's number has become another file. It must not be
+// mapped over text.
+func TestAliasClosed(t *testing.T) {
+	x := open(t, Alias)
+	a := x.b.(*alias)
+	victim, err := os.Create(filepath.Join(t.TempDir(), "victim"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Dup3(int(victim.Fd()), a.fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Prepare([]uintptr{x.lo + pageSize}); err == nil || !strings.Contains(err.Error(), "another file") {
+		t.Errorf("prepare: %v", err)
+	}
+	if err := x.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := unix.FcntlInt(uintptr(a.fd), unix.F_GETFD, 0); err != nil {
+		t.Errorf("the other file was closed: %v", err)
 	}
 }
 

@@ -119,6 +119,25 @@ probed:
 	MOVQ	AX, const_ripOffset(DX)
 	RET
 
+// func publish(src *Entry, n int)
+//
+// The LOCK prefix keeps the string stores between the two counts.
+TEXT ·publish(SB), NOSPLIT, $0-16
+	MOVQ	src+0(FP), SI
+	MOVQ	n+8(FP), CX
+	LEAQ	·vec(SB), DX
+	LOCK
+	INCQ	vector_seq(DX)	// V: odd, the handler re-executes
+	MOVQ	CX, vector_n(DX)
+	LEAQ	vector_entries(DX), DI
+	IMUL3Q	$(Entry__size/8), CX, CX
+	CLD
+	REP
+	MOVSQ
+	LOCK
+	INCQ	vector_seq(DX)	// V: even, stable
+	RET
+
 // func probe() (zf, bx uint64)
 //
 // Runs into the trap byte of probeSite with ZF set and BX zero, and returns

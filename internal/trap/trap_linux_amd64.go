@@ -129,19 +129,21 @@ func Publish(entries []Entry) error {
 				i, entries[i].Addr, i-1, entries[i-1].Addr)
 		}
 	}
-	atomic.AddUint64(&vec.seq, 1) // V: odd, the handler re-executes
-	copy(vec.entries[:], entries)
-	vec.n = uint64(len(entries))
-	atomic.AddUint64(&vec.seq, 1) // V: even, stable
+	publish(unsafe.SliceData(entries), len(entries))
 	return nil
 }
 
 // Retire empties the vector. Traps taken before are late traps from here on.
-func Retire() {
-	atomic.AddUint64(&vec.seq, 1)
-	vec.n = 0
-	atomic.AddUint64(&vec.seq, 1)
-}
+func Retire() { publish(nil, 0) }
+
+// publish is the writing half of barrier pair V. It is assembly because the
+// scheduler must not take the CPU from it: a thread that traps while seq is odd
+// executes its trap byte again and again, and could keep the only CPU that
+// would let the goroutine here go on. Assembly is never preempted (runtime,
+// preempt.go); that the kernel takes the CPU for a while does no harm.
+//
+//go:noescape
+func publish(src *Entry, n int)
 
 // Counters adds the counters up. It may run at any time.
 func Counters() Counts {

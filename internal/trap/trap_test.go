@@ -118,12 +118,13 @@ func TestChangingVector(t *testing.T) {
 		}
 		vectors[v][v*(VectorMax-1)] = Entry{Addr: at, Resume: at + probeLen, Slot: Slot(regBX), Value: uint64(v + 1), FlagsClear: flagZF}
 	}
-	publish := func(n int) {
+	publishNth := func(n int) {
 		if err := Publish(vectors[n%2]); err != nil {
 			t.Error(err)
 		}
 	}
-	publish(0)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))) // publisher and prober at once
+	publishNth(0)
 	before := Counters()
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -144,7 +145,7 @@ func TestChangingVector(t *testing.T) {
 	}
 	var c Counts
 	for n, deadline := 0, time.Now().Add(20*time.Second); time.Now().Before(deadline); n++ {
-		publish(n)
+		publishNth(n)
 		if c = Counters(); c.Hits-before.Hits > 10_000 && c.Retried-before.Retried > 100 {
 			break
 		}
