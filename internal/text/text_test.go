@@ -161,6 +161,7 @@ func (c changedSource) Original(addr, n uintptr) []byte {
 	b[c.at-addr] ^= 0xFF
 	return b
 }
+
 func (c changedSource) Ours(addr uintptr, b byte) bool {
 	return c.ours && addr == c.at && b == loadByte(addr)
 }

@@ -15,6 +15,8 @@ import (
 // Barrier pair V: publish stores seq (odd), entries, seq (even); the handler
 // loads seq, entries, seq. x86 keeps stores in order and loads in order (Intel
 // SDM vol. 3A, 10.2.3; AMD APM vol. 2, 7.2).
+//
+//lint:ignore U1000 used by trap_amd64.s
 type vector struct {
 	seq     uint64
 	n       uint64
@@ -33,6 +35,7 @@ type shard struct {
 // The handler's memory. Static, never freed: a thread may reach the handler
 // long after the batch that trapped it (design of commit efd608fa7403).
 var (
+	//lint:ignore U1000 used by trap_amd64.s
 	vec      vector
 	counters [shards]shard
 	//lint:ignore U1000 read by trap_amd64.s
