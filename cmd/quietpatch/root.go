@@ -66,11 +66,12 @@ Exit codes: 0 all is well; 1 the command ran, and what it measured or checked
 has failed; 2 wrong usage, or the command could not run.`,
 		Example: `  quietpatch demo
   quietpatch demo --json
-  quietpatch sites ./server`,
+  quietpatch sites ./server
+  quietpatch sim --exhaustive`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDemoCommand(), newSitesCommand())
+	root.AddCommand(newDemoCommand(), newSitesCommand(), newSimCommand())
 	return root
 }

@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"internal/e2e":        {},
 	"internal/e2e/prog":   {".", "statickey", "golang.org/x/sys/unix"},
 	"internal/lint":       {},
+	"internal/sim":        {"internal/protocol"},
 	// Runs code bytes for tests.
 	"internal/insn/amd64/exectest": {"golang.org/x/sys/unix"},
 }
