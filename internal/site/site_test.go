@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/arch/x86/x86asm"
+
 	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 )
 
@@ -220,6 +222,9 @@ func FuzzFind(f *testing.F) {
 			form, in, ok := insn.Recognize(code)
 			if !ok || form != s.Form || insn.Target(s.Addr, in, code) != keyAt {
 				t.Errorf("offered % x at %#x", s.Code.B[:s.Code.N], s.Addr)
+			}
+			if other, err := x86asm.Decode(code, 64); err != nil || other.Len != int(s.Code.N) {
+				t.Errorf("offered % x at %#x, x86asm says %v, %v", s.Code.B[:s.Code.N], s.Addr, other, err)
 			}
 		}
 	})
