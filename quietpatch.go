@@ -90,5 +90,6 @@ func Arm() error { return engine.Default.Arm() }
 // [Arm] is called. Call it before attaching a debugger, setting a uprobe on an
 // instruction that reads a key, or dumping the text. Keys keep their values and
 // can be set as before; they are read from memory. On error nothing has
-// changed, except as the error says.
+// changed, except as the error says (and except for a key that was overwritten
+// by assignment: its byte shows again what its checks show).
 func Disarm() error { return engine.Default.Disarm() }

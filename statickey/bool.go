@@ -42,9 +42,11 @@ func (k *Bool) Enabled() bool { return k.on.load() }
 //
 // If an armed check cannot be rewritten, Set changes nothing: when it returns
 // an error, every check sees the old value again. The error (a *[SiteError])
-// names the site, what was expected there and what was found. Should the text
-// refuse to be put back, too, SiteError.Undone is false, some checks may see
-// the new value, and every later call first tries to repair.
+// names the site, what was expected there and what was found. There are two
+// exceptions, in which SiteError.Undone is false: the old bytes are back but the
+// sync behind them failed (Unsynced), so a CPU may act on the new ones for a
+// while; or the text refused to be put back, so some checks may see the new
+// value, and every later call first tries to repair.
 //
 // A call that changes the value interrupts, for about a microsecond, every CPU
 // that is running a thread of this process, as often as the strategy says (see
@@ -84,12 +86,7 @@ func (k *Bool) key() (*engine.Key, error) {
 	if h := k.h.Load(); h != nil && h.Addr() == unsafe.Pointer(k) {
 		return h, nil
 	}
-	h, err := engine.Default.KeyAt(unsafe.Pointer(k), 1, (*boolCell)(k), k.h.Load)
-	if err != nil {
-		return nil, err
-	}
-	k.h.Store(h)
-	return h, nil
+	return engine.Default.KeyAt(unsafe.Pointer(k), 1, (*boolCell)(k), k.h.Load, k.h.Store)
 }
 
 // boolCell is a Bool as the engine sees it.

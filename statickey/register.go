@@ -41,5 +41,5 @@ func Register(k *Bool, name, description string) error {
 	return engine.Default.Register(key, name, description)
 }
 
-// Keys returns every registered key, in the order of registration.
+// Keys returns every key that has a name, in the order of registration.
 func Keys() []Key { return engine.Default.Keys() }

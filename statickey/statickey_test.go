@@ -2,6 +2,7 @@ package statickey_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -72,9 +73,13 @@ func TestEnabledInlines(t *testing.T) {
 	}
 }
 
+var heapRuns int // a name can be given once; -count runs tests again
+
 func TestHeapKey(t *testing.T) {
+	heapRuns++
+	name := fmt.Sprintf("test.heap%d", heapRuns)
 	k := new(statickey.Bool)
-	if err := statickey.Register(k, "test.heap", "lives on the heap"); err != nil {
+	if err := statickey.Register(k, name, "lives on the heap"); err != nil {
 		t.Error(err)
 	}
 	if err := k.Enable(); err != nil || !k.Enabled() {
@@ -88,7 +93,7 @@ func TestHeapKey(t *testing.T) {
 		t.Errorf("Sites: %v, expected ErrPlain", err)
 	}
 	for _, info := range statickey.Keys() {
-		if info.Name == "test.heap" && (info.Plain == "" || info.Value != 1) {
+		if info.Name == name && (info.Plain == "" || info.Value != 1) {
 			t.Errorf("Keys says %+v", info)
 		}
 	}
@@ -187,7 +192,24 @@ func TestAssigned(t *testing.T) {
 	}
 }
 
-var fresh statickey.Bool
+var fresh, twice statickey.Bool
+
+// TestTwoRecords: one batch names a variable before and after an assignment. The
+// last change wins, and all checks are found.
+func TestTwoRecords(t *testing.T) {
+	for _, last := range []bool{false, true} {
+		var b statickey.Batch
+		b.Set(&twice, !last)
+		twice = statickey.Bool{}
+		b.Set(&twice, last)
+		if err := b.Apply(); err != nil || twice.Enabled() != last || throughPointer(&twice) != last {
+			t.Errorf("last set to %v: %v; check %v, byte %v", last, err, twice.Enabled(), throughPointer(&twice))
+		}
+	}
+	if err := twice.Disable(); err != nil || twice.Enabled() {
+		t.Errorf("Disable: %v, check %v", err, twice.Enabled())
+	}
+}
 
 // throughPointer reads the key's byte, not an armed check.
 //

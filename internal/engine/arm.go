@@ -154,7 +154,8 @@ func (e *Engine) Arm() error {
 
 // Disarm puts the compiler's bytes back over every armed site and arms nothing
 // until Arm is called: for people about to attach a debugger or to set a probe.
-// Keys go on working, from memory. On error nothing has changed.
+// Keys go on working, from memory. On error nothing has changed but the bytes
+// of overwritten keys, which show again what their checks show.
 func (e *Engine) Disarm() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

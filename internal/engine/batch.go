@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unsafe"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
 )
@@ -34,9 +35,7 @@ func (e *Engine) Apply(changes []Change) error {
 	if err := e.recoverLocked(); err != nil {
 		return err // first of all: a batch that is stuck has left checks in between
 	}
-	for i := range changes {
-		changes[i].Key = e.known(changes[i].Key)
-	}
+	e.oneRecordEach(changes)
 	changes = pending(changes)
 	if len(changes) == 0 {
 		return nil
@@ -54,6 +53,25 @@ func (e *Engine) Apply(changes []Change) error {
 	}
 	e.count.Batches++
 	return nil
+}
+
+// oneRecordEach makes all changes of one variable name the same record. There
+// can be two, queued around an assignment to the variable, before the engine has
+// listed either.
+func (e *Engine) oneRecordEach(changes []Change) {
+	var first map[unsafe.Pointer]*Key
+	if len(changes) > 1 {
+		first = make(map[unsafe.Pointer]*Key, len(changes))
+	}
+	for i := range changes {
+		k := e.known(changes[i].Key)
+		if other := first[k.addr]; other != nil {
+			k = other
+		} else if first != nil {
+			first[k.addr] = k
+		}
+		changes[i].Key = k
+	}
 }
 
 // pending drops changes that a later one of the same key overrules, and those
@@ -121,12 +139,13 @@ func (e *Engine) toggleLocked(changes []Change) error {
 		return e.failure(first)
 	}
 	e.count.Fallbacks++
+	syncs := e.count.Syncs
 	second := e.runLocked(protocol.OneAtATime)
 	if errors.Is(second.Err, errNotReady) {
-		second = first // which says more
+		return e.failure(first) // which says more
 	}
-	if second.Err != nil {
-		second.Unsynced = second.Unsynced || first.Unsynced
+	if second.Err != nil && e.count.Syncs == syncs {
+		second.Unsynced = second.Unsynced || first.Unsynced // still not made up for
 	}
 	return e.failure(second)
 }
@@ -204,16 +223,15 @@ func (e *Engine) recoverLocked() error {
 	if e.stuck == nil {
 		return nil
 	}
-	if err := e.m.Begin(); err != nil {
-		return fmt.Errorf("an earlier batch is still stuck: %w; %w", e.stuck.err, err)
-	}
+	// A backend that is gone writes nothing; the way back has the other one.
+	beginErr := e.m.Begin()
 	s := e.stuck
 	e.stuck = nil
 	e.pokes = append(e.pokes[:0], s.pokes...)
 	s.machine.Resume()
 	out := e.drive(&s.machine)
 	if out.Stuck {
-		return fmt.Errorf("an earlier batch is still stuck: %w", e.stuck.err)
+		return fmt.Errorf("an earlier batch is still stuck: %w", errors.Join(e.stuck.err, beginErr))
 	}
 	e.later = nil
 	return nil

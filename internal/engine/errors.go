@@ -21,7 +21,8 @@ type SiteError struct {
 	Step string // number and name, as in docs/PROTOCOL.md
 	// Undone: every site and the byte show the old value again, on every CPU.
 	// It is false in two cases. Unsynced: the old bytes are back, but the sync
-	// behind them failed, so a CPU may show the new value for a while. Else the
+	// behind them failed, so for a while a CPU may still act on what was there:
+	// the new value, or with int3 a trap, which shows the old one. Else the
 	// text could be neither changed nor restored; trapped sites go on working
 	// through the trap handler, and the next call tries again.
 	Undone   bool
@@ -44,7 +45,7 @@ func (e *SiteError) Error() string {
 	case e.Undone:
 		b.WriteString("; every site shows the old value")
 	case e.Unsynced:
-		b.WriteString("; the old bytes are back, but the sync behind them failed: a CPU may show the new value for a while")
+		b.WriteString("; the old bytes are back, but the sync behind them failed: a CPU may act on the new ones for a while")
 	default:
 		b.WriteString("; the text could not be put back: sites of this batch may show either value, the next call tries again")
 	}

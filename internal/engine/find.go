@@ -17,7 +17,7 @@ func (e *Engine) search(keys []*Key) error {
 	var wanted []*Key
 	var targets []site.Key
 	for _, k := range keys {
-		if k.searched {
+		if k.searched || e.known(k) != k {
 			continue
 		}
 		if !e.img.InData(uintptr(k.addr)) {

@@ -44,8 +44,10 @@ func NewKey(addr unsafe.Pointer, width int, cell Cell) *Key {
 // pointer (current) says, if that is a record for addr; else the one that the
 // engine knows for addr, because somebody has overwritten the variable by
 // assignment; else a new one. For a variable that holds the record of another
-// key that has never been a key itself it returns an error: it is a copy.
-func (e *Engine) KeyAt(addr unsafe.Pointer, width int, cell Cell, current func() *Key) (*Key, error) {
+// key that has never been a key itself it returns an error: it is a copy. The
+// record is put into the variable (install) under the lock, so that two first
+// uses at the same time get the same one.
+func (e *Engine) KeyAt(addr unsafe.Pointer, width int, cell Cell, current func() *Key, install func(*Key)) (*Key, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h := current()
@@ -54,6 +56,7 @@ func (e *Engine) KeyAt(addr unsafe.Pointer, width int, cell Cell, current func()
 	}
 	if k := e.byAddr[addr]; k != nil {
 		e.problem("%s was overwritten by assignment; its byte and its checks may differ until it is set: use Set", k.label())
+		install(k)
 		return k, nil
 	}
 	if h != nil {
@@ -62,7 +65,9 @@ func (e *Engine) KeyAt(addr unsafe.Pointer, width int, cell Cell, current func()
 		e.problem("%v", err)
 		return nil, err
 	}
-	return NewKey(addr, width, cell), nil
+	k := NewKey(addr, width, cell)
+	install(k)
+	return k, nil
 }
 
 // known returns the record that the engine keeps for k's address, k itself if

@@ -176,8 +176,8 @@ func (l *live) Ready(allowTracer bool) error {
 
 func (l *live) Begin() error {
 	if l.rescue != nil {
-		if err := l.rescue.Begin(); err != nil {
-			return err
+		if err := l.rescue.Begin(); err != nil && l.rescue.Moved() {
+			return err // some pages can be written by it alone
 		}
 	}
 	return l.text.Begin()
@@ -190,13 +190,21 @@ func (l *live) Load(addr uintptr, n int) uint64 { return text.Load(addr, n) }
 // Poke writes through the backend in use, except in a page that a rescue has
 // moved out of its reach.
 func (l *live) Poke(addr uintptr, n int, old, new uint64) error {
-	if last := addr + uintptr(n) - 1; l.rescue != nil && (l.rescue.Holds(addr) || l.rescue.Holds(last)) {
-		if err := l.rescue.Prepare([]uintptr{addr}); err != nil { // across the edge of a page
+	last := addr + uintptr(n) - 1
+	if l.rescue == nil || !l.rescue.Holds(addr) && !l.rescue.Holds(last) {
+		return l.text.Poke(addr, n, old, new)
+	}
+	return l.rescuePoke(addr, n, old, new)
+}
+
+// rescuePoke moves what of the bytes has not moved yet, and writes.
+func (l *live) rescuePoke(addr uintptr, n int, old, new uint64) error {
+	if !l.rescue.Holds(addr) || !l.rescue.Holds(addr+uintptr(n)-1) {
+		if err := l.rescue.Prepare([]uintptr{addr}); err != nil {
 			return err
 		}
-		return l.rescue.Poke(addr, n, old, new)
 	}
-	return l.text.Poke(addr, n, old, new)
+	return l.rescue.Poke(addr, n, old, new)
 }
 
 // Rescue writes through the backend that is not in use. A half-done site is
@@ -213,10 +221,7 @@ func (l *live) Rescue(addr uintptr, n int, old, new uint64) error {
 		}
 		l.rescue = t
 	}
-	if err := l.rescue.Prepare([]uintptr{addr}); err != nil {
-		return err
-	}
-	return l.rescue.Poke(addr, n, old, new)
+	return l.rescuePoke(addr, n, old, new)
 }
 
 func (l *live) Sync() error { return barrier.SyncCore() }

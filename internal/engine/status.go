@@ -35,7 +35,7 @@ type Status struct {
 	Strategy  string   `json:"strategy"`
 	Backend   string   `json:"backend"`
 	Assurance string   `json:"assurance"` // what the strategy stands on, on this CPU
-	Keys      int      `json:"keys"`      // registered, or set at least once
+	Keys      int      `json:"keys"`      // registered, or found in the text when they were set
 	Sites     int      `json:"sites"`     // found so far
 	Armed     int      `json:"armed"`     // hold their value as an immediate
 	Counters  Counters `json:"counters"`
@@ -135,12 +135,15 @@ type KeyInfo struct {
 	Plain string `json:"plain"` // why the key is an ordinary byte, "" otherwise
 }
 
-// Keys returns every registered key, in the order of registration.
+// Keys returns every key that has a name, in the order of registration.
 func (e *Engine) Keys() []KeyInfo {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	infos := make([]KeyInfo, 0, len(e.keys))
 	for _, k := range e.keys {
+		if k.name == "" {
+			continue
+		}
 		i := KeyInfo{Name: k.name, Desc: k.desc, Value: k.cell.Load(), Sites: len(k.sites), Armed: k.armed, Plain: k.plain}
 		infos = append(infos, i)
 	}

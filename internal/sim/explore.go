@@ -110,7 +110,7 @@ func (x *explorer) atEnd(s state) {
 }
 
 func (x *explorer) next(s state, who, what string) {
-	if !s.active && int(s.begun) == x.world.Batches && x.circles(s) {
+	if !s.active && int(s.begun) == x.world.Batches && !x.mutant.SafetyOnly && x.circles(s) {
 		return
 	}
 	*x.out = append(*x.out, edge{s, who, what})

@@ -25,6 +25,7 @@ type Mutant struct {
 	SyncMissesCPU   bool // a sync leaves one CPU out
 	SyncDoesNotWait bool // a sync returns before it has reached all
 	UndoForgetsSite bool // the way back leaves out the site whose write failed
+	SafetyOnly      bool // nothing wrong with it: the liveness checker is off
 }
 
 func (m Mutant) skips(e protocol.Effect) bool {

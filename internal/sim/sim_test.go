@@ -56,6 +56,20 @@ func TestMutants(t *testing.T) {
 	}
 }
 
+// TestTwoSyncsAreSafe: without 4s a thread may trap for ever, but nothing else is
+// wrong (docs/PROTOCOL.md, "The questions of 2009").
+func TestTwoSyncsAreSafe(t *testing.T) {
+	m := Mutant{skip: true, step: protocol.StepHeadSync, dir: protocol.Forward, SafetyOnly: true}
+	for _, w := range Worlds() {
+		if w.Strategy == protocol.Store || w.Threads > 1 {
+			continue
+		}
+		if r := Explore(w, m); r.Violation != nil {
+			t.Errorf("%s: %s: %s", w.Name, r.Violation.By, r.Violation.What)
+		}
+	}
+}
+
 // TestCanary: a thread that never gets out of its trap must be seen, or the
 // liveness checker sees nothing.
 func TestCanary(t *testing.T) {

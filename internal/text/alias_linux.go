@@ -162,7 +162,7 @@ func (a *alias) moveRun(from, to int) error {
 		return err
 	}
 	if !a.id.is(a.fd) {
-		return fmt.Errorf("the memfd was closed, and its number %d is another file now", a.fd)
+		return fmt.Errorf("the memfd was closed, or its number %d is another file now", a.fd)
 	}
 	p, err := unix.MmapPtr(a.fd, int64(off), unsafe.Pointer(unsafe.SliceData(live)), size,
 		unix.PROT_READ|unix.PROT_EXEC, unix.MAP_SHARED|unix.MAP_FIXED)

@@ -5,6 +5,7 @@ package text
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,41 +33,61 @@ type noSource struct{}
 func (noSource) Original(addr, n uintptr) []byte { return textBytes(addr, n) }
 func (noSource) Ours(uintptr, byte) bool         { return false }
 
+// aliasOnly skips where procmem is tested: a page that moved to alias stays
+// there, so tests of alias run in a process of their own.
+func aliasOnly(t *testing.T) {
+	t.Helper()
+	if os.Getenv("TEXT_TEST_ALIAS") == "" {
+		t.Skip("runs in a process of its own: TestAlias")
+	}
+}
+
+func TestAlias(t *testing.T) {
+	if os.Getenv("TEXT_TEST_ALIAS") != "" {
+		t.Skip("this is that process")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=TestBackend|TestUnprepared|TestAliasClosed|TestForeignPage", "-test.v")
+	cmd.Env = append(os.Environ(), "TEXT_TEST_ALIAS=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(out), "--- PASS") < 4 {
+		t.Errorf("tests of alias: %v\n%s", err, out)
+	}
+}
+
 func noSync() error { return nil } // one thread pokes and runs the target; see barrier for real syncs
 
-// TestBackends: procmem first, for a page that moved to alias stays there.
-func TestBackends(t *testing.T) {
-	for _, name := range []string{Procmem, Alias} {
-		t.Run(name, func(t *testing.T) {
-			x := open(t, name)
-			if err := x.SelfTest(noSync); err != nil {
-				t.Fatal(err)
-			}
-			at := targetAddr() + targetOff
-			if err := x.Poke(at, 1, targetValue, 0x77); err != nil {
-				t.Fatal(err)
-			}
-			if got := target(); got != 0x77 {
-				t.Errorf("poked 0x77, executed %#x", got)
-			}
-			var mismatch *MismatchError
-			err := x.Poke(at, 2, targetValue, 0x99)
-			if !errors.As(err, &mismatch) || mismatch.Found != 0x77 || mismatch.Expected != targetValue || mismatch.Addr != at {
-				t.Errorf("poke over other bytes: %v", err)
-			}
-			if !strings.Contains(err.Error(), "expected 11 00, found 77 00") {
-				t.Errorf("message %q", err)
-			}
-			if got := target(); got != 0x77 {
-				t.Errorf("a refused poke wrote: %#x", got)
-			}
-			if err := x.Poke(at, 4, 0x77, 0x01020304); err != nil || target() != 0x01020304 {
-				t.Errorf("poke of 4 bytes: %v, executed %#x", err, target())
-			}
-			if err := x.Poke(at, 4, 0x01020304, targetValue); err != nil {
-				t.Error(err)
-			}
-		})
+func TestBackend(t *testing.T) {
+	name := Procmem
+	if os.Getenv("TEXT_TEST_ALIAS") != "" {
+		name = Alias
+	}
+	x := open(t, name)
+	if err := x.SelfTest(noSync); err != nil {
+		t.Fatal(err)
+	}
+	at := targetAddr() + targetOff
+	if err := x.Poke(at, 1, targetValue, 0x77); err != nil {
+		t.Fatal(err)
+	}
+	if got := target(); got != 0x77 {
+		t.Errorf("poked 0x77, executed %#x", got)
+	}
+	var mismatch *MismatchError
+	err := x.Poke(at, 2, targetValue, 0x99)
+	if !errors.As(err, &mismatch) || mismatch.Found != 0x77 || mismatch.Expected != targetValue || mismatch.Addr != at {
+		t.Errorf("poke over other bytes: %v", err)
+	}
+	if !strings.Contains(err.Error(), "expected 11 00, found 77 00") {
+		t.Errorf("message %q", err)
+	}
+	if got := target(); got != 0x77 {
+		t.Errorf("a refused poke wrote: %#x", got)
+	}
+	if err := x.Poke(at, 4, 0x77, 0x01020304); err != nil || target() != 0x01020304 {
+		t.Errorf("poke of 4 bytes: %v, executed %#x", err, target())
+	}
+	if err := x.Poke(at, 4, 0x01020304, targetValue); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -104,6 +125,7 @@ func TestVerify(t *testing.T) {
 
 // TestUnprepared: alias refuses a page that it did not move.
 func TestUnprepared(t *testing.T) {
+	aliasOnly(t)
 	x := open(t, Alias)
 	at := x.lo + pageSize // not the target's page
 	old := Load(at, 1)
@@ -169,6 +191,7 @@ func (c changedSource) Ours(addr uintptr, b byte) bool {
 // TestForeignPage: a page in which somebody else has changed a byte stays where
 // it is; our own changes do not matter.
 func TestForeignPage(t *testing.T) {
+	aliasOnly(t)
 	at := targetAddr()&^(pageSize-1) + pageSize
 	x, err := Open(Alias, at, at+pageSize, changedSource{at: at + 100})
 	if err != nil {
@@ -187,6 +210,7 @@ func TestForeignPage(t *testing.T) {
 // TestAliasClosed: the memfd's number has become another file. It must not be
 // mapped over text.
 func TestAliasClosed(t *testing.T) {
+	aliasOnly(t)
 	x := open(t, Alias)
 	a := x.b.(*alias)
 	victim, err := os.Create(filepath.Join(t.TempDir(), "victim"))
