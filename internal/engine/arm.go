@@ -15,7 +15,6 @@ func (e *Engine) armLocked(keys []*Key) {
 	if e.off != "" || !slices.ContainsFunc(keys, (*Key).wantsArm) {
 		return
 	}
-	e.later = nil
 	if e.later = e.bringUp(); e.later != nil {
 		return
 	}

@@ -97,8 +97,7 @@ func (e *Engine) registerLocked(k *Key, name, desc string) error {
 }
 
 func (e *Engine) list(k *Key) {
-	if !k.listed && e.byAddr[k.addr] == nil {
-		k.listed = true
+	if e.byAddr[k.addr] == nil {
 		e.byAddr[k.addr] = k
 		e.keys = append(e.keys, k)
 	}

@@ -13,7 +13,7 @@ import (
 // SiteError says that a batch failed: where, at which step, and what the text
 // looks like now.
 type SiteError struct {
-	Key  string // name of the key whose site failed; "" if it was no single site
+	Key  string // whose site failed, as in key "net.trace"; "" if it was no single site
 	Func string
 	File string
 	Line int

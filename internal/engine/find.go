@@ -53,7 +53,7 @@ func (e *Engine) search(keys []*Key) error {
 
 // newSite turns what was found into what is patched.
 func newSite(s *site.Site) *Site {
-	es := &Site{addr: uintptr(s.Addr), entry: uintptr(s.Entry), form: s.Form, n: s.Code.N, why: s.Why}
+	es := &Site{addr: uintptr(s.Addr), form: s.Form, n: s.Code.N, why: s.Why}
 	if !s.Patchable() {
 		es.state = Refused
 		return es

@@ -23,7 +23,6 @@ type Key struct {
 	width      int
 	cell       Cell
 
-	listed   bool   // in Engine.keys
 	searched bool   // sites are known
 	plain    string // why it is an ordinary byte, or ""
 	sites    []*Site
@@ -121,7 +120,6 @@ type Site struct {
 	addr  uintptr
 	orig  uint64 // the compiler's bytes, the first one lowest
 	zero  uint64 // the armed form that holds 0
-	entry uintptr
 	form  insn.Form
 	n     uint8 // bytes
 	off   uint8 // of the byte that a toggle changes

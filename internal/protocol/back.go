@@ -150,6 +150,6 @@ func (m *Machine) retryBack(r Result) {
 		m.nextBack(Result{})
 		return
 	}
-	m.done, m.stuck = true, true
+	m.done = true
 	m.out.Stuck, m.out.StuckErr = true, r.Err
 }

@@ -38,7 +38,6 @@ type Machine struct {
 	effect  Effect
 	retries int
 	done    bool
-	stuck   bool
 	out     Outcome
 
 	// On the way back: how much of the chunk may hold a live new head, a new
@@ -86,8 +85,8 @@ func (m *Machine) Outcome() Outcome { return m.out }
 // Resume goes on with a stuck machine: the effect that could not be carried
 // out is tried again.
 func (m *Machine) Resume() {
-	if m.stuck {
-		m.stuck, m.done, m.retries = false, false, 0
+	if m.out.Stuck {
+		m.done, m.retries = false, 0
 		m.out.Stuck, m.out.StuckErr = false, nil
 	}
 }

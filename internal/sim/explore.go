@@ -50,9 +50,9 @@ type edge struct {
 }
 
 type frame struct {
-	edges []edge
-	at    int
-	what  string
+	who, what string // the atom that led here
+	edges     []edge
+	at        int
 }
 
 // Explore visits every state of the world that the mutant, if it is not the
@@ -61,7 +61,7 @@ func Explore(w World, m Mutant) Result {
 	x := &explorer{world: w, mutant: m, seen: map[[2]uint64]struct{}{}}
 	x.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	r := Result{World: w.Name}
-	x.visit(w.start(), "start")
+	x.visit(edge{w.start(), "patcher", "start"})
 	for len(x.stack) > 0 && x.found == nil {
 		f := &x.stack[len(x.stack)-1]
 		if f.at == len(f.edges) {
@@ -73,14 +73,15 @@ func Explore(w World, m Mutant) Result {
 		}
 		e := f.edges[f.at]
 		f.at++
-		x.visit(e.to, line(e.who, e.what))
+		x.visit(e)
 	}
 	r.States, r.Violation = len(x.seen), x.found
 	return r
 }
 
-// visit puts a state on the stack, unless it was there before.
-func (x *explorer) visit(s state, what string) {
+// visit puts the state behind an edge on the stack, unless it was there before.
+func (x *explorer) visit(e edge) {
+	s := e.to
 	key := [2]uint64{maphash.Comparable(x.seeds[0], s), maphash.Comparable(x.seeds[1], s)}
 	if _, ok := x.seen[key]; ok {
 		return
@@ -88,7 +89,7 @@ func (x *explorer) visit(s state, what string) {
 	x.seen[key] = struct{}{}
 	var edges []edge
 	x.out = &edges
-	x.stack = append(x.stack, frame{what: what})
+	x.stack = append(x.stack, frame{who: e.who, what: e.what})
 	x.patch(s)
 	for i := range x.world.Threads {
 		x.run(s, i)
@@ -162,7 +163,7 @@ func (x *explorer) violate(by, what string) {
 	}
 	v := &Violation{By: by, What: what}
 	for _, f := range x.stack {
-		v.Trace = append(v.Trace, f.what)
+		v.Trace = append(v.Trace, line(f.who, f.what))
 	}
 	v.Trace = append(v.Trace, "=> "+what)
 	x.found = v

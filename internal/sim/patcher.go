@@ -95,7 +95,7 @@ func (x *explorer) publish(s state, ef protocol.Effect) {
 // sync reaches the CPUs in any order.
 func (x *explorer) sync(s state, ef protocol.Effect) {
 	if s.p.phase == 0 {
-		x.fail(s, ef, -1)
+		x.fail(s, ef, ef.From, "")
 		s.p.phase = 1
 		for i := range x.world.Threads {
 			if s.threads[i].off {
@@ -140,12 +140,12 @@ func (x *explorer) write(s state, ef protocol.Effect) {
 	if x.world.Strategy == protocol.Store {
 		b, code = tail, v
 	}
-	x.fail(s, ef, i)
+	x.fail(s, ef, i, "")
 	arrived := s
 	if arrived.mem[i][b] != code {
 		arrived.store(i, b, code)
 	}
-	x.failArrived(arrived, ef, i)
+	x.fail(arrived, ef, i, ", but the write arrived")
 	s = arrived
 	s.p.site++
 	if int(s.p.site) >= ef.To {
@@ -154,24 +154,14 @@ func (x *explorer) write(s state, ef protocol.Effect) {
 	x.next(s, "patcher", fmt.Sprintf("%v %v, site %d", ef.Step, ef.Dir, i))
 }
 
-// fail adds the branch in which the effect fails and nothing was written.
-func (x *explorer) fail(s state, ef protocol.Effect, site int) {
-	if s.faults == 0 || ef.Dir == protocol.Back {
-		return
-	}
-	s.faults--
-	s.advance(protocol.Result{Done: max(site-ef.From, 0), Err: errFault, Touched: !x.mutant.UndoForgetsSite})
-	x.next(s, "patcher", fmt.Sprintf("%v fails", ef.Step))
-}
-
-// failArrived adds the one in which the write fails although it arrived.
-func (x *explorer) failArrived(s state, ef protocol.Effect, site int) {
+// fail adds the branch in which the effect fails at the site.
+func (x *explorer) fail(s state, ef protocol.Effect, site int, how string) {
 	if s.faults == 0 || ef.Dir == protocol.Back {
 		return
 	}
 	s.faults--
 	s.advance(protocol.Result{Done: site - ef.From, Err: errFault, Touched: !x.mutant.UndoForgetsSite})
-	x.next(s, "patcher", fmt.Sprintf("%v fails, site %d was written", ef.Step, site))
+	x.next(s, "patcher", fmt.Sprintf("%v fails at site %d%s", ef.Step, site, how))
 }
 
 // finish is the return of the call: what it promises is checked here.

@@ -116,8 +116,8 @@ func (t *Text) outside(addr uintptr) error {
 }
 
 // Poke writes the low n bytes of new at addr if the low n bytes of old stand
-// there, and where a backend's word is not enough reads them back. On a *[MismatchError] nothing was
-// written. A poke of one byte is a single store.
+// there, and where a backend's word is not enough reads them back. On a
+// *[MismatchError] nothing was written. A poke of one byte is a single store.
 func (t *Text) Poke(addr uintptr, n int, old, new uint64) error {
 	if addr < t.lo || addr+uintptr(n) > t.hi {
 		return t.outside(addr)

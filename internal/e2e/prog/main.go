@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/quietpatch/quietpatch"
 )
 
 var programs = map[string]func(args []string) (any, error){
@@ -40,6 +42,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "prog:", err)
 		os.Exit(1)
 	}
+}
+
+// configure chooses strategy and backend by name; "" leaves the default.
+func configure(strategy, backend string) error {
+	return quietpatch.Configure(quietpatch.Options{
+		Strategy: quietpatch.Strategy(strategy), Backend: quietpatch.Backend(backend),
+	})
 }
 
 func flags(name string) *flag.FlagSet { return flag.NewFlagSet(name, flag.ExitOnError) }

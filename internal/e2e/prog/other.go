@@ -24,9 +24,7 @@ func forkExec(args []string) (any, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
-	if err := quietpatch.Configure(quietpatch.Options{
-		Strategy: quietpatch.StrategyInt3, Backend: quietpatch.Backend(*backend),
-	}); err != nil {
+	if err := configure("int3", *backend); err != nil {
 		return nil, err
 	}
 	done, enough := make(chan struct{}), make(chan struct{})
@@ -73,7 +71,7 @@ func disarm(args []string) (any, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
-	if err := quietpatch.Configure(quietpatch.Options{Backend: quietpatch.Backend(*backend)}); err != nil {
+	if err := configure("", *backend); err != nil {
 		return nil, err
 	}
 	done := make(chan struct{})
@@ -111,7 +109,7 @@ func spin(args []string) (any, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
-	if err := quietpatch.Configure(quietpatch.Options{Backend: quietpatch.Backend(*backend)}); err != nil {
+	if err := configure("", *backend); err != nil {
 		return nil, err
 	}
 	if err := hammerKey.Enable(); err != nil {

@@ -47,9 +47,7 @@ func withUprobe(args []string) (any, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
-	if err := quietpatch.Configure(quietpatch.Options{
-		Strategy: quietpatch.Strategy(*strategy), Backend: quietpatch.Backend(*backend),
-	}); err != nil {
+	if err := configure(*strategy, *backend); err != nil {
 		return nil, err
 	}
 	if *late {

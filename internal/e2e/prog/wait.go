@@ -25,8 +25,8 @@ func waitLoop() {
 
 // wait ends a loop on another thread by a flip, armed and from memory.
 func wait([]string) (any, error) {
-	for _, backend := range []quietpatch.Backend{quietpatch.BackendNone, quietpatch.BackendDefault} {
-		if err := quietpatch.Configure(quietpatch.Options{Backend: backend}); err != nil {
+	for _, backend := range []string{"none", ""} {
+		if err := configure("", backend); err != nil {
 			return nil, err
 		}
 		if err := waitKey.Disable(); err != nil {
@@ -44,7 +44,7 @@ func wait([]string) (any, error) {
 		select {
 		case <-done:
 		case <-time.After(10 * time.Second):
-			return nil, errors.New("the loop does not see the key: the compiler hoisted the read (" + string(backend) + ")")
+			return nil, errors.New("the loop does not see the key: the compiler hoisted the read (" + backend + ")")
 		}
 	}
 	return quietpatch.Status(), nil
