@@ -60,8 +60,7 @@ func (m *Machine) turnBack(r Result) {
 func (m *Machine) startBack() {
 	m.effect.Dir = Back
 	if m.plan.HeadsOnly {
-		// One byte per site: old and new head may be exchanged directly.
-		m.trapTo, m.tailTo = m.base, m.base
+		m.tailTo = m.base
 	}
 	if m.plan.Strategy == Store {
 		if m.headTo == m.base {
@@ -86,7 +85,11 @@ func (m *Machine) nextBack(r Result) {
 	case StepTrap:
 		m.goTo(StepTrapSync, m.trapTo)
 	case StepTrapSync:
-		m.goTo(StepTail, m.tailTo)
+		if m.plan.HeadsOnly {
+			m.goTo(StepHead, m.headTo)
+		} else {
+			m.goTo(StepTail, m.tailTo)
+		}
 	case StepTail:
 		m.goTo(StepTailSync, m.tailTo)
 	case StepTailSync:
@@ -103,7 +106,8 @@ func (m *Machine) nextBack(r Result) {
 }
 
 // afterPublishBack picks the first step of the way back that has work. A tail
-// is never written over a live head: trapTo > base implies tailTo > base.
+// is never written over a live head, nor an old head over a new one: trapTo > base
+// implies that the heads follow, and the tails if there are any.
 func (m *Machine) afterPublishBack() {
 	switch {
 	case m.trapTo > m.base:

@@ -111,6 +111,9 @@ func (w *world) write(e Effect, i int) {
 		if w.sites[i][1] != want[1] {
 			w.t.Errorf("head of site %d written before its tail", i)
 		}
+		if h := w.sites[i][0]; h != trap && h != want[0] {
+			w.t.Errorf("head of site %d written %v over the other value: no trap byte in between", i, e.Dir)
+		}
 		w.sites[i][0] = want[0]
 	case StepStore:
 		w.sites[i] = want
