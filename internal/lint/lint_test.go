@@ -40,13 +40,14 @@ var mayImport = map[string][]string{
 	"internal/e2e":        {},
 	"internal/e2e/prog":   {".", "statickey", "golang.org/x/sys/unix"},
 	"internal/lint":       {},
-	"internal/sim":        {"internal/protocol"},
+	"internal/tracking":   {},
+	"internal/sim":        {"internal/protocol", "internal/tracking"},
 	// Runs code bytes for tests.
 	"internal/insn/amd64/exectest": {"golang.org/x/sys/unix"},
 }
 
 // pure packages make no system call, start no goroutine and read no clock.
-var pure = []string{"internal/protocol", "internal/site", "internal/insn/amd64"}
+var pure = []string{"internal/protocol", "internal/site", "internal/insn/amd64", "internal/tracking"}
 
 var impure = []string{"os", "syscall", "time", "sync", "sync/atomic", "unsafe", "net", "runtime"}
 

@@ -1,11 +1,25 @@
-// Package sim tries every interleaving of the protocol.
+// Package sim tries the interleavings of the protocol.
 //
-// It runs the very state machine that production runs (internal/protocol) in
-// small worlds: one patcher, one or two threads on CPUs of their own, one or two
-// sites, one or two batches. What production does in one effect is cut into
-// atoms (one byte written, one CPU serialized, one word read by the trap
-// handler), and at each moment every thread that could take a step takes it, in
-// every order.
+// It runs the very state machine that production runs (internal/protocol), and
+// the arithmetic of the context word (internal/tracking), in simulated worlds: one
+// patcher, threads on CPUs, sites, batches. What production does in one effect is
+// cut into atoms (one byte written, one CPU serialized, one word read by the trap
+// handler), and at each moment anybody who could take an atom may be the one who
+// does.
+//
+// # The parts
+//
+//	World     who is there, and what may happen how often     world.go, worlds.go
+//	state     one moment                                      state.go
+//	model     which atoms are possible, and what they do      model.go
+//	          of the patcher                                  patcher.go, sync.go, grace.go
+//	          of a thread                                     thread.go, handler.go, isolate.go
+//	checkers  one invariant each                              check.go
+//	Mutant    the protocol with one thing wrong               mutant.go
+//	Explore   every state of a small world                    explore.go
+//	Find      the shortest way to a violation or an event     explore.go
+//	Walk      one way through a larger world, from a seed     walk.go
+//	Scenario  the situations that docs/PROTOCOL.md draws      scenario.go
 //
 // # What a CPU may see
 //
@@ -19,14 +33,13 @@
 //
 // What membarrier(2) promises for SYNC_CORE and no more: the CPUs that run a
 // thread of the process serialize, one after the other, at some time before the
-// sync returns; a thread that is off its CPU serializes before it runs again.
+// sync returns; on a CPU that runs none, the next thread of the process
+// serializes before it runs. The per-CPU form: each CPU in turn is interrupted
+// if it runs a thread of the process at that moment. See reach for what that
+// stands on.
 //
 // # What the model leaves out
 //
-// Instructions of more than two bytes (a site has a head and a tail, each
-// written as a whole), threads that move to another CPU, signals other than the
-// trap, and time. Isolated threads are not in it yet.
-//
-// The package is not linked into any product. It reads no clock and makes no
-// system call.
+// See docs/PROTOCOL.md, "The model". The package is not linked into any product
+// but the command that runs it. It reads no clock and makes no system call.
 package sim

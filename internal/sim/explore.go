@@ -3,25 +3,7 @@ package sim
 import (
 	"fmt"
 	"hash/maphash"
-	"strings"
 )
-
-// The checkers, one invariant each.
-const (
-	CheckTorn        = "torn"         // no CPU executes bytes of two instructions
-	CheckLost        = "lost-trap"    // no trap is lost, handed to the wrong owner, or answered with half an entry
-	CheckStale       = "stale"        // after a call returned no check sees the old value
-	CheckNothingLeft = "nothing-left" // after a call returned nothing is trapped or half done
-	CheckBudget      = "budget"       // no more and no fewer syncs than promised
-	CheckLiveness    = "liveness"     // once the patcher is done, every thread finishes alone
-)
-
-// Violation is a broken invariant and the way there.
-type Violation struct {
-	By    string   `json:"by"` // which checker
-	What  string   `json:"what"`
-	Trace []string `json:"trace"` // one atom per line
-}
 
 // Result of an exploration.
 type Result struct {
@@ -31,152 +13,157 @@ type Result struct {
 	Violation *Violation `json:"violation,omitempty"`
 }
 
-// explorer walks the states of a world, depth first, and stops at the first
-// violation.
+// explorer walks all states of a world and stops at the first violation.
 type explorer struct {
-	world  World
-	mutant Mutant
-
-	seen  map[[2]uint64]struct{}
-	seeds [2]maphash.Seed
-	stack []frame
-	out   *[]edge // successors of the state at hand
-	found *Violation
+	model
+	seen   map[[2]uint64]struct{}
+	hashes [2]maphash.Hash
+	other  scratch
+	ends   int
 }
 
-type edge struct {
-	to        state
-	who, what string
+// node is a state on the way of the explorer, and what is possible in it.
+type node struct {
+	state state
+	atoms []atom
+	at    int // next atom to try
 }
 
-type frame struct {
-	who, what string // the atom that led here
-	edges     []edge
-	at        int
+func newExplorer(w World, m Mutant) (*explorer, error) {
+	if err := w.check(); err != nil {
+		return nil, err
+	}
+	x := &explorer{model: model{world: w, mutant: m}, seen: map[[2]uint64]struct{}{}}
+	for i := range x.hashes {
+		x.hashes[i].SetSeed(maphash.MakeSeed())
+	}
+	return x, nil
 }
 
 // Explore visits every state of the world that the mutant, if it is not the
-// zero one, can reach. States are remembered by two 64-bit hashes.
-func Explore(w World, m Mutant) Result {
-	x := &explorer{world: w, mutant: m, seen: map[[2]uint64]struct{}{}}
-	x.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
-	r := Result{World: w.Name}
-	x.visit(edge{w.start(), "patcher", "start"})
-	for len(x.stack) > 0 && x.found == nil {
-		f := &x.stack[len(x.stack)-1]
-		if f.at == len(f.edges) {
-			if len(f.edges) == 0 {
-				r.Finished++
-			}
-			x.stack = x.stack[:len(x.stack)-1]
+// zero one, can reach, depth first. States are remembered by two 64-bit hashes.
+func Explore(w World, m Mutant) (Result, error) {
+	x, err := newExplorer(w, m)
+	if err != nil {
+		return Result{}, err
+	}
+	var stack []node // kept for its memory; depth says how much of it is in use
+	depth := 0
+	push := func(s *state) {
+		if depth == len(stack) {
+			stack = append(stack, node{})
+		}
+		n := &stack[depth]
+		n.state.copyFrom(s)
+		n.at = 0
+		depth++
+	}
+	push(w.start())
+	x.enter(&stack[0])
+	for depth > 0 && x.found == nil {
+		n := &stack[depth-1]
+		if n.at == len(n.atoms) {
+			depth--
 			continue
 		}
-		e := f.edges[f.at]
-		f.at++
-		x.visit(e)
+		a := n.atoms[n.at]
+		n.at++
+		push(&n.state)
+		child := &stack[depth-1]
+		x.apply(&child.state, a)
+		if x.found == nil && !x.enter(child) {
+			depth--
+		}
 	}
-	r.States, r.Violation = len(x.seen), x.found
-	return r
+	r := Result{World: w.Name, States: len(x.seen), Finished: x.ends, Violation: x.found}
+	if x.found != nil {
+		for _, n := range stack[:depth] {
+			if n.at > 0 {
+				x.found.atoms = append(x.found.atoms, n.atoms[n.at-1])
+			}
+		}
+		x.trace()
+	}
+	return r, nil
 }
 
-// visit puts the state behind an edge on the stack, unless it was there before.
-func (x *explorer) visit(e edge) {
-	s := e.to
-	key := [2]uint64{maphash.Comparable(x.seeds[0], s), maphash.Comparable(x.seeds[1], s)}
+// trace draws the way to the violation. What the liveness checker did belongs to
+// it.
+func (x *explorer) trace() {
+	if x.other.over {
+		x.found.atoms = append(x.found.atoms, x.other.way...)
+	}
+	x.found.Trace = Replay(x.world, x.mutant, x.found.atoms)
+}
+
+// enter reports whether the state is new, checks it, and finds its atoms.
+func (x *explorer) enter(n *node) bool {
+	key := [2]uint64{n.state.hash(&x.hashes[0]), n.state.hash(&x.hashes[1])}
 	if _, ok := x.seen[key]; ok {
-		return
+		return false
 	}
 	x.seen[key] = struct{}{}
-	var edges []edge
-	x.out = &edges
-	x.stack = append(x.stack, frame{who: e.who, what: e.what})
-	x.patch(s)
-	for i := range x.world.Threads {
-		x.run(s, i)
+	n.at, n.atoms = 0, n.atoms[:0]
+	for actor := range x.actors() {
+		n.atoms = x.atoms(&n.state, actor, n.atoms)
 	}
-	x.stack[len(x.stack)-1].edges = edges
-	if len(edges) == 0 {
-		x.atEnd(s)
+	if x.done(&n.state) && !x.mutant.SafetyOnly {
+		x.alone(&n.state, &x.other)
 	}
+	if len(n.atoms) == 0 {
+		x.ends++
+		x.atEnd(&n.state)
+	}
+	return true
 }
 
 // atEnd checks a state in which nobody can take a step: liveness means that all
-// are done. A thread that runs in circles is another matter; see circles.
-func (x *explorer) atEnd(s state) {
-	for i := range x.world.Threads {
-		if s.threads[i].left > 0 || s.threads[i].at != idle {
-			x.violate(CheckLiveness, fmt.Sprintf("CPU%d can take no step in %s", i+1, placeNames[s.threads[i].at]))
+// are done. A thread that runs in circles is another matter; see alone.
+func (m *model) atEnd(s *state) {
+	if !m.done(s) {
+		m.violate(CheckLiveness, "the patcher can take no step")
+	}
+	for i := range s.threads {
+		if !s.finished(i) {
+			m.violate(CheckLiveness, fmt.Sprintf("CPU%d can take no step in %s", s.threads[i].cpu, placeNames[s.threads[i].at]))
 		}
 	}
 }
 
-func (x *explorer) next(s state, who, what string) {
-	if !s.active && int(s.begun) == x.world.Batches && !x.mutant.SafetyOnly && x.circles(s) {
-		return
+// Find looks for the shortest way to a violation, or, if want is not NoEvent, to
+// an atom with that event. It keeps all states: for small worlds.
+func Find(w World, m Mutant, want Event) (Result, error) {
+	x, err := newExplorer(w, m)
+	if err != nil {
+		return Result{}, err
 	}
-	*x.out = append(*x.out, edge{s, who, what})
-}
-
-// aloneStepsMax is more than a thread needs for one check and its trap.
-const aloneStepsMax = 16
-
-// circles checks liveness once the patcher is done: every thread, run alone,
-// must finish the check that it is in. Of its choices it takes the last, which
-// is the trap byte if the CPU may still see one: a CPU need not ever refill.
-func (x *explorer) circles(s state) bool {
-	saved := x.out
-	defer func() { x.out = saved }()
-	for i := range x.world.Threads {
-		u := s
-		u.threads[i].away = 0
-		for range aloneStepsMax {
-			if u.threads[i].at == idle && !u.threads[i].off {
-				break
+	type step struct {
+		from int
+		atom atom
+	}
+	nodes, steps := make([]node, 1), make([]step, 1)
+	nodes[0].state.copyFrom(w.start())
+	x.enter(&nodes[0])
+	for at := 0; at < len(nodes) && x.found == nil; at++ {
+		for i := 0; i < len(nodes[at].atoms) && x.found == nil; i++ {
+			var child node
+			child.state.copyFrom(&nodes[at].state)
+			a := nodes[at].atoms[i]
+			x.apply(&child.state, a)
+			if want != NoEvent && x.event == want && x.found == nil {
+				x.found = &Violation{}
 			}
-			var edges []edge
-			x.out = &edges
-			x.raw(u, i)
-			if len(edges) == 0 {
-				break
+			if x.found != nil || x.enter(&child) {
+				nodes, steps = append(nodes, child), append(steps, step{at, a})
 			}
-			u = edges[len(edges)-1].to
-		}
-		if x.found == nil && u.threads[i].at != idle {
-			x.violate(CheckLiveness, fmt.Sprintf("CPU%d alone does not get out of %s", i+1, placeNames[u.threads[i].at]))
-			return true
 		}
 	}
-	return false
-}
-
-// raw is run without the liveness check of next.
-func (x *explorer) raw(s state, i int) {
-	w := x.world
-	x.world.Batches = -1 // no state counts as "patcher done"
-	x.run(s, i)
-	x.world = w
-}
-
-func (x *explorer) violate(by, what string) {
+	r := Result{World: w.Name, States: len(x.seen), Finished: x.ends, Violation: x.found}
 	if x.found != nil {
-		return
+		for at := len(nodes) - 1; at > 0; at = steps[at].from {
+			x.found.atoms = append([]atom{steps[at].atom}, x.found.atoms...)
+		}
+		x.trace()
 	}
-	v := &Violation{By: by, What: what}
-	for _, f := range x.stack {
-		v.Trace = append(v.Trace, line(f.who, f.what))
-	}
-	v.Trace = append(v.Trace, "=> "+what)
-	x.found = v
-}
-
-// line puts what a CPU does into its own column.
-func line(who, what string) string {
-	column := 0
-	_, _ = fmt.Sscanf(who, "CPU%d", &column)
-	return strings.Repeat(" ", 34*column) + what
-}
-
-func siteString(b [2]uint8) string {
-	names := [...]string{"0", "1", "CC", "="}
-	return "head " + names[b[head]] + " tail " + names[b[tail]]
+	return r, nil
 }

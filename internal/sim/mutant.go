@@ -2,39 +2,63 @@ package sim
 
 import "github.com/quietpatch/quietpatch/internal/protocol"
 
+// flaw is something that a wrong protocol does.
+type flaw uint8
+
+const (
+	noFlaw             flaw = iota
+	leavesOut               // a step, in one direction
+	swapsWrites             // writes two steps' bytes in each other's place
+	earlyRetire             // clears the vector before the heads are written
+	unsortedVector          // the search misses the first of several entries
+	noLateRule              // H4 is missing
+	swallowsForeign         // H5 is missing: every trap is ours
+	noSignalCode            // H1 does not ask where the signal came from
+	noRecheck               // the sequence count is not read again
+	noOddCount              // the count is not odd while the vector changes
+	wrongResume             // the resume address is inside the site
+	noCatchUp               // the kernel does not serialize for a thread that was off its CPU
+	syncMissesCPU           // a sync leaves one CPU out
+	syncForgetsSelf         // a sync leaves the patcher's own CPU out
+	syncDoesNotWait         // a sync returns before it has reached all
+	undoForgetsSite         // the way back leaves out the site whose write failed
+	perCPUOnly              // the per-CPU form with what it promises and no more: nothing serializes
+	perCPUForgetsOff        // the per-CPU form without registration for SYNC_CORE
+	noIsolatedCatchUp       // an isolated thread comes back and does not serialize
+	catchUpBeforeSwap       // it does so before it says that it is back
+	blindSetWork            // the patcher sets the work bit whatever the state
+	defersNobody            // the patcher interrupts isolated threads
+	signalDoesNotEnter      // a signal handler runs sites in an isolated thread as if it were back
+	signalForgetsState      // a signal handler leaves the thread in Kernel
+	cpuNotReserved          // other threads may run on an isolated CPU
+	freeAtOnce              // a stub is freed without a grace period
+	freeFailedAtOnce        // the stub of a failed batch is
+	graceTopFrameOnly       // the grace period does not look at interrupted frames
+	snapshotTooEarly        // words are read before the batch, not after it
+)
+
 // Mutant is the protocol with one thing wrong: proof that the checkers see. The
 // zero Mutant is the protocol as it is.
 type Mutant struct {
 	Name string
 	// World is where it must be caught.
 	World World
+	// SafetyOnly turns the liveness checker off. Nothing is wrong with that.
+	SafetyOnly bool
 
-	skip    bool // leave out this step in this direction
-	step    protocol.Step
-	dir     protocol.Dir
-	swap    [2]protocol.Step // write these two in each other's place
-	swapped bool
-
-	EarlyRetire     bool // clear the vector before the heads are written
-	UnsortedVector  bool // the search misses the first of two entries
-	NoLateRule      bool // H4 is missing
-	NoRecheck       bool // the sequence count is not read again
-	NoOddCount      bool // the count is not odd while the vector changes
-	WrongResume     bool // the resume address is inside the site
-	NoCatchUp       bool // a thread that was off its CPU does not serialize
-	SyncMissesCPU   bool // a sync leaves one CPU out
-	SyncDoesNotWait bool // a sync returns before it has reached all
-	UndoForgetsSite bool // the way back leaves out the site whose write failed
-	SafetyOnly      bool // nothing wrong with it: the liveness checker is off
+	flaw flaw
+	step protocol.Step // left out
+	dir  protocol.Dir
+	swap [2]protocol.Step
 }
 
 func (m Mutant) skips(e protocol.Effect) bool {
-	return m.skip && e.Step == m.step && e.Dir == m.dir
+	return m.flaw == leavesOut && e.Step == m.step && e.Dir == m.dir
 }
 
 // swaps returns the step whose byte is written in place of e's.
 func (m Mutant) swaps(e protocol.Effect) protocol.Step {
-	if m.swapped && e.Dir == protocol.Forward {
+	if m.flaw == swapsWrites && e.Dir == protocol.Forward {
 		switch e.Step {
 		case m.swap[0]:
 			return m.swap[1]
@@ -46,34 +70,41 @@ func (m Mutant) swaps(e protocol.Effect) protocol.Step {
 }
 
 func (m Mutant) finds(v vector, site uint8) bool {
-	if m.UnsortedVector && v.to-v.from > 1 && site == v.from {
+	if m.flaw == unsortedVector && v.to-v.from > 1 && site == v.from {
 		return false
 	}
 	return v.from <= site && site < v.to
 }
 
 // changesSyncs: the count of syncs says nothing about a mutant that drops one.
-func (m Mutant) changesSyncs() bool { return m.skip && m.step.Sync() }
+func (m Mutant) changesSyncs() bool { return m.flaw == leavesOut && m.step.Sync() }
+
+func without(name string, w World, s protocol.Step, d protocol.Dir) Mutant {
+	return Mutant{Name: name, World: w, flaw: leavesOut, step: s, dir: d}
+}
+
+func swapped(name string, w World, a, b protocol.Step) Mutant {
+	return Mutant{Name: name, World: w, flaw: swapsWrites, swap: [2]protocol.Step{a, b}}
+}
 
 // Mutants returns every mutant, each with a world in which it must be caught.
 func Mutants() []Mutant {
-	int3 := World{Strategy: protocol.Int3, Threads: 1, Sites: 1, Batches: 1, Checks: 2, VectorMax: 2}
-	two := int3
-	two.Sites = 2
-	off := int3
-	off.Away = 1
-	again := off
-	again.Batches = 2
-	store := int3
-	store.Strategy = protocol.Store
-	fault := two
-	fault.Faults = 1
-	without := func(name string, w World, s protocol.Step, d protocol.Dir) Mutant {
-		return Mutant{Name: name, World: w, skip: true, step: s, dir: d}
-	}
-	swap := func(name string, a, b protocol.Step) Mutant {
-		return Mutant{Name: name, World: int3, swapped: true, swap: [2]protocol.Step{a, b}}
-	}
+	ms := stepMutants()
+	ms = append(ms, handlerMutants()...)
+	ms = append(ms, syncMutants()...)
+	return append(ms, graceMutants()...)
+}
+
+// tiny is the smallest world: one thread, one site, one batch.
+func tiny(s protocol.Strategy) World {
+	return World{Name: "tiny", Strategy: s, Threads: 1, Sites: 1, Batches: 1, Checks: 2, VectorMax: 2}
+}
+
+func stepMutants() []Mutant {
+	int3, store, fault := tiny(protocol.Int3), tiny(protocol.Store), tiny(protocol.Int3)
+	fault.Sites, fault.Faults = 2, 1
+	heads := int3
+	heads.HeadsOnly, heads.Strict = true, true
 	return []Mutant{
 		without("without-publish", int3, protocol.StepPublish, protocol.Forward),
 		without("without-trap", int3, protocol.StepTrap, protocol.Forward),
@@ -81,6 +112,8 @@ func Mutants() []Mutant {
 		without("without-3s", int3, protocol.StepTailSync, protocol.Forward),
 		without("without-4s", int3, protocol.StepHeadSync, protocol.Forward),
 		without("without-retire", int3, protocol.StepRetire, protocol.Forward),
+		without("heads-only-without-2s", heads, protocol.StepTrapSync, protocol.Forward),
+		without("heads-only-without-4s", heads, protocol.StepHeadSync, protocol.Forward),
 		without("store-without-sync", store, protocol.StepStoreSync, protocol.Forward),
 		without("undo-without-trap", fault, protocol.StepTrap, protocol.Back),
 		without("undo-without-2s", fault, protocol.StepTrapSync, protocol.Back),
@@ -88,17 +121,71 @@ func Mutants() []Mutant {
 		without("undo-without-4s", fault, protocol.StepHeadSync, protocol.Back),
 		without("undo-leaves-traps", fault, protocol.StepHead, protocol.Back),
 		without("undo-leaves-tails", fault, protocol.StepTail, protocol.Back),
-		swap("tail-before-trap", protocol.StepTrap, protocol.StepTail),
-		swap("head-before-tail", protocol.StepTail, protocol.StepHead),
-		{Name: "vector-cleared-early", World: two, EarlyRetire: true},
-		{Name: "vector-unsorted", World: two, UnsortedVector: true},
-		{Name: "no-late-trap-rule", World: off, NoLateRule: true},
-		{Name: "no-second-look-at-the-count", World: again, NoRecheck: true},
-		{Name: "count-never-odd", World: again, NoOddCount: true},
-		{Name: "wrong-resume-address", World: int3, WrongResume: true},
-		{Name: "no-catch-up", World: off, NoCatchUp: true},
-		{Name: "sync-misses-a-cpu", World: int3, SyncMissesCPU: true},
-		{Name: "sync-does-not-wait", World: int3, SyncDoesNotWait: true},
-		{Name: "undo-forgets-a-site", World: fault, UndoForgetsSite: true},
+		swapped("tail-before-trap", int3, protocol.StepTrap, protocol.StepTail),
+		swapped("head-before-tail", int3, protocol.StepTail, protocol.StepHead),
+		{Name: "undo-forgets-a-site", World: fault, flaw: undoForgetsSite},
+	}
+}
+
+func handlerMutants() []Mutant {
+	int3 := tiny(protocol.Int3)
+	two, off, foreign, kill := int3, int3, int3, int3
+	two.Sites = 2
+	off.Away = 1
+	again := off
+	again.Batches = 2
+	foreign.Foreign, kill.Kills = true, 1
+	return []Mutant{
+		{Name: "vector-cleared-early", World: two, flaw: earlyRetire},
+		{Name: "vector-unsorted", World: two, flaw: unsortedVector},
+		{Name: "no-late-trap-rule", World: off, flaw: noLateRule},
+		{Name: "swallows-foreign-traps", World: foreign, flaw: swallowsForeign},
+		{Name: "steps-back-for-any-sigtrap", World: kill, flaw: noSignalCode},
+		{Name: "no-second-look-at-the-count", World: again, flaw: noRecheck},
+		{Name: "count-never-odd", World: again, flaw: noOddCount},
+		{Name: "wrong-resume-address", World: int3, flaw: wrongResume},
+	}
+}
+
+func syncMutants() []Mutant {
+	int3 := tiny(protocol.Int3)
+	off, each, alone, moves, shared, busy := int3, int3, tiny(protocol.Store), int3, int3, tiny(protocol.Store)
+	off.Away, each.PerCPU, each.Away = 1, true, 1
+	alone.PerCPU, alone.Isolated, alone.Visits = true, 1, 1
+	moves.Move, moves.Away = true, 1
+	shared.PerCPU, shared.Isolated, shared.Visits, shared.Threads, shared.Move, shared.Away = true, 1, 1, 2, true, 1
+	signal := alone
+	signal.Signals = 1
+	busy.PerCPU, busy.Isolated, busy.Visits, busy.Threads = true, 1, 1, 1
+	return []Mutant{
+		{Name: "no-catch-up", World: off, flaw: noCatchUp},
+		{Name: "sync-misses-a-cpu", World: int3, flaw: syncMissesCPU},
+		{Name: "sync-forgets-its-own-cpu", World: moves, flaw: syncForgetsSelf},
+		{Name: "sync-does-not-wait", World: int3, flaw: syncDoesNotWait},
+		{Name: "per-cpu-form-as-promised", World: each, flaw: perCPUOnly},
+		{Name: "per-cpu-form-without-registration", World: each, flaw: perCPUForgetsOff},
+		{Name: "isolated-without-catch-up", World: alone, flaw: noIsolatedCatchUp},
+		{Name: "catch-up-before-the-swap", World: alone, flaw: catchUpBeforeSwap},
+		{Name: "work-set-blindly", World: alone, flaw: blindSetWork},
+		{Name: "interrupts-isolated-threads", World: alone, flaw: defersNobody},
+		{Name: "signal-in-isolation-does-not-enter", World: signal, flaw: signalDoesNotEnter},
+		{Name: "signal-in-isolation-forgets-the-state", World: signal, flaw: signalForgetsState},
+		{Name: "isolated-cpu-not-reserved", World: shared, flaw: cpuNotReserved},
+	}
+}
+
+func graceMutants() []Mutant {
+	calls := tiny(protocol.Store)
+	calls.Calls, calls.Batches = true, 2
+	fault, signal, alone := tiny(protocol.Int3), calls, calls
+	fault.Calls, fault.Faults, fault.Batches = true, 1, 1
+	signal.Signals = 1
+	alone.PerCPU, alone.Isolated, alone.Visits = true, 1, 1
+	return []Mutant{
+		{Name: "stub-freed-at-once", World: calls, flaw: freeAtOnce},
+		{Name: "stub-of-a-failed-batch-freed-at-once", World: fault, flaw: freeFailedAtOnce},
+		{Name: "grace-period-overlooks-frames", World: signal, flaw: graceTopFrameOnly},
+		{Name: "grace-period-begins-too-early", World: alone, flaw: snapshotTooEarly},
+		{Name: "stub-and-no-catch-up", World: alone, flaw: noIsolatedCatchUp},
 	}
 }

@@ -9,189 +9,204 @@ import (
 
 var errFault = errors.New("injected fault")
 
-// patch appends the states that follow when the patcher takes its next atom.
-func (x *explorer) patch(s state) {
-	switch {
-	case s.active:
-	case int(s.begun) == x.world.Batches:
-		return // has nothing more to do
-	default:
-		m, err := protocol.New(x.world.plan())
-		if err != nil {
-			x.violate("patcher", err.Error())
-			return
+// patcherAtoms appends what the patcher can do.
+func (m *model) patcherAtoms(s *state, out []atom) []atom {
+	p := &s.p
+	if p.off {
+		if s.cpus[0].on == nobody {
+			out = append(out, atom{op: opOn})
 		}
-		s.begun++
-		s.active = true
-		s.p = patcher{machine: m}
-		x.next(s, "patcher", "begins a batch")
-		return
+		return out
 	}
-	if s.p.machine.Done() {
-		x.finish(s)
+	if !s.active {
+		if int(s.begun) < m.world.Batches && !s.quiet {
+			out = append(out, atom{op: opStep})
+		}
+		return out
+	}
+	if p.away > 0 && !s.quiet {
+		out = append(out, atom{op: opOff})
+	}
+	if p.machine.Done() {
+		return m.graceAtoms(s, out)
+	}
+	ef := p.machine.Effect()
+	if ef.Step.Sync() && !m.mutant.skips(ef) {
+		return m.syncAtoms(s, ef, out)
+	}
+	out = append(out, atom{op: opStep})
+	if ef.Step.Writes() && !m.mutant.skips(ef) && m.mayFail(s, ef) {
+		out = append(out, atom{op: opFail}, atom{op: opFailLate})
+	}
+	return out
+}
+
+func (m *model) mayFail(s *state, ef protocol.Effect) bool {
+	return s.faults > 0 && ef.Dir == protocol.Forward && !s.quiet
+}
+
+// patch carries out an atom of the patcher.
+func (m *model) patch(s *state, a atom) {
+	switch {
+	case a.op == opOff:
+		s.p.away--
+		s.p.off = true
+		s.cpus[0].on = nobody
+		m.say("patcher is taken off the CPU")
+		return
+	case a.op == opOn:
+		s.p.off = false
+		m.comeOn(s, 0, thePatcher)
+		m.say("patcher comes back")
+		return
+	case !s.active:
+		m.begin(s)
+		return
+	case s.p.machine.Done():
+		m.grace(s, a)
 		return
 	}
 	ef := s.p.machine.Effect()
 	switch {
-	case x.mutant.skips(ef):
+	case m.mutant.skips(ef):
 		s.advance(protocol.Result{})
-		x.next(s, "patcher", ef.Step.String()+" is left out")
+		m.sayStep(ef, " is left out")
 	case ef.Step == protocol.StepCheck:
 		s.advance(protocol.Result{})
-		x.next(s, "patcher", ef.Step.String())
+		m.sayStep(ef, "")
 	case ef.Step == protocol.StepPublish, ef.Step == protocol.StepRetire:
-		x.publish(s, ef)
+		m.publish(s, ef)
 	case ef.Step.Sync():
-		x.sync(s, ef)
+		m.sync(s, ef, a)
 	default:
-		x.write(s, ef)
+		m.write(s, ef, a)
 	}
+}
+
+// begin is the call.
+func (m *model) begin(s *state) {
+	machine, err := protocol.New(m.world.plan())
+	if err != nil {
+		m.violate(CheckNothingLeft, err.Error())
+		return
+	}
+	s.begun++
+	s.active = true
+	s.p = patcher{machine: machine, away: s.p.away}
+	s.freed[s.target(protocol.Forward)] = false // a new stub
+	if m.mutant.flaw == snapshotTooEarly {
+		s.snapshot()
+	}
+	m.say("begins a batch")
 }
 
 // advance reports the result to the machine and starts its next effect.
 func (s *state) advance(r protocol.Result) {
 	s.p.machine.Next(r)
-	s.p.phase, s.p.waits = 0, 0
+	s.p.phase, s.p.at, s.p.waits, s.p.spared = 0, 0, 0, 0
 	s.p.site = uint8(s.p.machine.Effect().From)
 }
 
-// target returns the value whose bytes the effect writes.
-func (s *state) target(d protocol.Dir) uint8 {
-	from := s.shown
-	if d == protocol.Back {
-		return from
-	}
-	return 1 - from
-}
-
 // publish changes the vector in three atoms, as the sequence count demands.
-func (x *explorer) publish(s state, ef protocol.Effect) {
-	who := fmt.Sprintf("%v %v", ef.Step, ef.Dir)
+func (m *model) publish(s *state, ef protocol.Effect) {
+	noOdd := m.mutant.flaw == noOddCount
 	switch s.p.phase {
 	case 0:
-		if !x.mutant.NoOddCount {
+		if !noOdd {
 			s.vec.seq++
 		}
 		s.vec.value = garbage
+		m.sayStep(ef, ": count odd")
 	case 1:
 		s.vec.from, s.vec.to = uint8(ef.From), uint8(ef.To)
 		if ef.Step == protocol.StepRetire {
 			s.vec.from, s.vec.to = 0, 0
 		}
+		m.sayStep(ef, ": entries")
 	case 2:
 		s.vec.value = s.target(ef.Dir)
-		if x.mutant.NoOddCount {
+		if noOdd {
 			s.vec.seq++
 		}
 		s.vec.seq++
 		s.advance(protocol.Result{})
-		x.next(s, "patcher", who+", stable")
+		m.sayStep(ef, ": count even")
 		return
 	}
 	s.p.phase++
-	x.next(s, "patcher", who)
-}
-
-// sync reaches the CPUs in any order.
-func (x *explorer) sync(s state, ef protocol.Effect) {
-	if s.p.phase == 0 {
-		x.fail(s, ef, ef.From, "")
-		s.p.phase = 1
-		for i := range x.world.Threads {
-			if s.threads[i].off {
-				s.threads[i].owes = true
-			} else if !x.mutant.SyncMissesCPU || i > 0 {
-				s.p.waits |= 1 << i
-			}
-		}
-		x.next(s, "patcher", ef.Step.String()+" begins")
-		return
-	}
-	for i := range x.world.Threads {
-		if s.p.waits&(1<<i) != 0 {
-			t := s
-			t.p.waits &^= 1 << i
-			t.serialize(i)
-			x.next(t, "patcher", fmt.Sprintf("%v reaches CPU%d", ef.Step, i+1))
-		}
-	}
-	if s.p.waits == 0 || x.mutant.SyncDoesNotWait {
-		s.p.syncs++
-		s.advance(protocol.Result{})
-		x.next(s, "patcher", ef.Step.String()+" returns")
-	}
 }
 
 // write writes one byte of one site, or fails to.
-func (x *explorer) write(s state, ef protocol.Effect) {
+func (m *model) write(s *state, ef protocol.Effect, a atom) {
 	i := int(s.p.site)
-	step := x.mutant.swaps(ef)
-	if x.mutant.EarlyRetire && step == protocol.StepHead && s.vec.from != s.vec.to {
+	step := m.mutant.swaps(ef)
+	if m.mutant.flaw == earlyRetire && step == protocol.StepHead && s.vec.from != s.vec.to {
 		s.vec.from, s.vec.to, s.vec.seq = 0, 0, s.vec.seq+2
 	}
-	v := s.target(ef.Dir)
-	b, code := tail, v
+	b, code := tail, s.target(ef.Dir)
 	switch step {
 	case protocol.StepTrap:
-		b, code = head, uint8(trapped)
+		b, code = head, trapped
 	case protocol.StepHead:
 		b = head
 	}
-	if x.world.Strategy == protocol.Store {
-		b, code = tail, v
+	if a.op != opFail && s.mem[i][b] != code && !(b == tail && m.world.HeadsOnly) {
+		s.store(i, b, code)
 	}
-	x.fail(s, ef, i, "")
-	arrived := s
-	if arrived.mem[i][b] != code {
-		arrived.store(i, b, code)
+	if a.op != opStep {
+		s.faults--
+		r := protocol.Result{Done: i - ef.From, Err: errFault, Touched: m.mutant.flaw != undoForgetsSite}
+		s.advance(r)
+		m.sayStep(ef, map[bool]string{true: " fails at site %d", false: " fails at site %d, but the write arrived"}[a.op == opFail], i)
+		return
 	}
-	x.fail(arrived, ef, i, ", but the write arrived")
-	s = arrived
 	s.p.site++
 	if int(s.p.site) >= ef.To {
 		s.advance(protocol.Result{})
 	}
-	x.next(s, "patcher", fmt.Sprintf("%v %v, site %d", ef.Step, ef.Dir, i))
+	m.sayStep(ef, " site %d", i)
 }
 
-// fail adds the branch in which the effect fails at the site.
-func (x *explorer) fail(s state, ef protocol.Effect, site int, how string) {
-	if s.faults == 0 || ef.Dir == protocol.Back {
-		return
-	}
-	s.faults--
-	s.advance(protocol.Result{Done: site - ef.From, Err: errFault, Touched: !x.mutant.UndoForgetsSite})
-	x.next(s, "patcher", fmt.Sprintf("%v fails at site %d%s", ef.Step, site, how))
-}
-
-// finish is the return of the call: what it promises is checked here.
-func (x *explorer) finish(s state) {
+// atReturn is the return of the call: what it promises is checked here.
+func (m *model) atReturn(s *state) {
 	out := s.p.machine.Outcome()
 	want := s.target(protocol.Forward)
 	if out.Err != nil {
 		want = s.shown
 	}
 	if out.Stuck {
-		x.violate(CheckNothingLeft, "stuck although writes work on the way back")
+		m.violate(CheckNothingLeft, "stuck although writes work on the way back")
 		return
 	}
-	for i := range x.world.Sites {
-		h := s.mem[i][head]
-		if (h != want && h != same) || s.mem[i][tail] != want {
-			x.violate(CheckNothingLeft, fmt.Sprintf("the call returns (%v) and site %d is %s", out.Err, i, siteString(s.mem[i])))
+	for i, c := range s.mem[:m.world.Sites] {
+		if (c[head] != want && c[head] != same) || (c[tail] != want && c[tail] != same) {
+			m.violate(CheckNothingLeft, fmt.Sprintf("the call returns (%v) and site %d is %s", out.Err, i, c))
 			return
 		}
 	}
 	if s.vec.from != s.vec.to {
-		x.violate(CheckNothingLeft, "the call returns and the vector is published")
+		m.violate(CheckNothingLeft, "the call returns and the vector is published")
 		return
 	}
-	if budget := protocol.Syncs(x.world.plan()); out.Err == nil && int(s.p.syncs) != budget && !x.mutant.changesSyncs() {
-		x.violate(CheckBudget, fmt.Sprintf("%d syncs, the budget is %d", s.p.syncs, budget))
+	if budget := protocol.Syncs(m.world.plan()); out.Err == nil && int(s.p.syncs) != budget && !m.mutant.changesSyncs() {
+		m.violate(CheckBudget, fmt.Sprintf("%d syncs, the budget is %d", s.p.syncs, budget))
 		return
 	}
 	s.shown = want
 	s.active = false
-	s.p = patcher{}
-	x.next(s, "patcher", "returns")
+	s.p = patcher{away: s.p.away}
+	if m.done(s) && m.world.Move { // the patcher's thread ends
+		s.p.off, s.cpus[0].on = true, nobody
+	}
+	m.say("returns")
+}
+
+// done reports whether no batch is under way and none will come.
+func (m *model) done(s *state) bool {
+	return !s.active && (s.quiet || int(s.begun) == m.world.Batches)
+}
+
+func (c cell) String() string {
+	names := [...]string{"0", "1", "CC", "="}
+	return "head " + names[c[head]] + " tail " + names[c[tail]]
 }

@@ -1,11 +1,19 @@
 package sim
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
 )
+
+func explore(t *testing.T, w World, m Mutant) Result {
+	t.Helper()
+	r, err := Explore(w, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
 
 // TestWorlds explores every small world to the end.
 func TestWorlds(t *testing.T) {
@@ -15,10 +23,10 @@ func TestWorlds(t *testing.T) {
 				t.Skip("short: worlds of 3 CPUs take half a minute")
 			}
 			t.Parallel()
-			r := Explore(w, Mutant{})
+			r := explore(t, w, Mutant{})
 			t.Logf("%d states, %d ends", r.States, r.Finished)
 			if r.Violation != nil {
-				t.Errorf("%s: %s\n%s", r.Violation.By, r.Violation.What, strings.Join(r.Violation.Trace, "\n"))
+				t.Errorf("%s: %s\n%s", r.Violation.By, r.Violation.What, r.Violation.Trace.Columns(40))
 			}
 			if r.Finished == 0 || r.States < 100 {
 				t.Errorf("%d states, %d ends: the world explores nothing", r.States, r.Finished)
@@ -27,30 +35,43 @@ func TestWorlds(t *testing.T) {
 	}
 }
 
-// TestMutants: every wrong protocol is caught, by the checker that meets it first
-// in the order of exploration, which is always the same.
+// caughtBy says which checker meets each wrong protocol first on the shortest way.
+var caughtBy = map[string]string{
+	"without-publish": CheckLost, "without-trap": CheckTorn, "without-2s": CheckTorn, "without-3s": CheckTorn,
+	"without-4s": CheckLiveness, "without-retire": CheckNothingLeft, "store-without-sync": CheckStale,
+	"heads-only-without-2s": CheckMixed, "heads-only-without-4s": CheckLiveness,
+	"undo-without-trap": CheckTorn, "undo-without-2s": CheckTorn, "undo-without-3s": CheckTorn,
+	"undo-without-4s": CheckLiveness, "undo-leaves-traps": CheckNothingLeft, "undo-leaves-tails": CheckTorn,
+	"tail-before-trap": CheckTorn, "head-before-tail": CheckTorn, "undo-forgets-a-site": CheckNothingLeft,
+	"vector-cleared-early": CheckLost, "vector-unsorted": CheckLost, "no-late-trap-rule": CheckLost,
+	"swallows-foreign-traps": CheckLiveness, "steps-back-for-any-sigtrap": CheckTorn,
+	"no-second-look-at-the-count": CheckLost, "count-never-odd": CheckLost, "wrong-resume-address": CheckTorn,
+	"no-catch-up": CheckTorn, "sync-misses-a-cpu": CheckTorn, "sync-forgets-its-own-cpu": CheckTorn,
+	"sync-does-not-wait": CheckTorn, "per-cpu-form-as-promised": CheckTorn, "per-cpu-form-without-registration": CheckTorn,
+	"isolated-without-catch-up": CheckStale, "catch-up-before-the-swap": CheckStale, "work-set-blindly": CheckStale,
+	"interrupts-isolated-threads": CheckBudget, "signal-in-isolation-does-not-enter": CheckStale,
+	"signal-in-isolation-forgets-the-state": CheckBudget, "isolated-cpu-not-reserved": CheckTorn,
+	"stub-freed-at-once": CheckFreed, "stub-of-a-failed-batch-freed-at-once": CheckFreed,
+	"grace-period-overlooks-frames": CheckFreed, "grace-period-begins-too-early": CheckFreed, "stub-and-no-catch-up": CheckFreed,
+}
+
+// TestMutants: every wrong protocol is caught, by the checker that is there for
+// it, and its world is right without it.
 func TestMutants(t *testing.T) {
-	by := map[string]string{
-		"without-publish": CheckLost, "without-trap": CheckTorn, "without-2s": CheckTorn, "without-3s": CheckTorn,
-		"without-4s": CheckLiveness, "without-retire": CheckNothingLeft, "store-without-sync": CheckStale,
-		"undo-without-trap": CheckTorn, "undo-without-2s": CheckTorn, "undo-without-3s": CheckTorn,
-		"undo-without-4s": CheckLiveness, "undo-leaves-traps": CheckNothingLeft, "undo-leaves-tails": CheckNothingLeft,
-		"tail-before-trap": CheckTorn, "head-before-tail": CheckTorn, "vector-cleared-early": CheckLost,
-		"vector-unsorted": CheckLost, "no-late-trap-rule": CheckLost, "no-second-look-at-the-count": CheckLost,
-		"count-never-odd": CheckLost, "wrong-resume-address": CheckTorn, "no-catch-up": CheckLiveness,
-		"sync-misses-a-cpu": CheckTorn, "sync-does-not-wait": CheckLiveness, "undo-forgets-a-site": CheckNothingLeft,
-	}
 	for _, m := range Mutants() {
 		t.Run(m.Name, func(t *testing.T) {
-			r := Explore(m.World, m)
+			r, err := Find(m.World, m, NoEvent)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if r.Violation == nil {
 				t.Fatalf("not caught in %d states", r.States)
 			}
-			if r.Violation.By != by[m.Name] {
-				t.Errorf("caught by %s (%s), expected %s\n%s", r.Violation.By, r.Violation.What, by[m.Name], strings.Join(r.Violation.Trace, "\n"))
+			if r.Violation.By != caughtBy[m.Name] {
+				t.Errorf("caught by %s (%s), expected %s\n%s", r.Violation.By, r.Violation.What, caughtBy[m.Name], r.Violation.Trace.Columns(40))
 			}
-			if ok := Explore(m.World, Mutant{}); ok.Violation != nil {
-				t.Errorf("its world is broken without it: %s", ok.Violation.What)
+			if ok := explore(t, m.World, Mutant{}); ok.Violation != nil {
+				t.Errorf("its world is broken without it: %s\n%s", ok.Violation.What, ok.Violation.Trace.Columns(40))
 			}
 		})
 	}
@@ -59,12 +80,13 @@ func TestMutants(t *testing.T) {
 // TestTwoSyncsAreSafe: without 4s a thread may trap for ever, but nothing else is
 // wrong (docs/PROTOCOL.md, "The questions of 2009").
 func TestTwoSyncsAreSafe(t *testing.T) {
-	m := Mutant{skip: true, step: protocol.StepHeadSync, dir: protocol.Forward, SafetyOnly: true}
-	for _, w := range Worlds() {
+	m := without("without-4s", World{}, protocol.StepHeadSync, protocol.Forward)
+	m.SafetyOnly = true
+	for _, w := range plainWorlds() {
 		if w.Strategy == protocol.Store || w.Threads > 1 {
 			continue
 		}
-		if r := Explore(w, m); r.Violation != nil {
+		if r := explore(t, w, m); r.Violation != nil {
 			t.Errorf("%s: %s: %s", w.Name, r.Violation.By, r.Violation.What)
 		}
 	}
@@ -73,23 +95,24 @@ func TestTwoSyncsAreSafe(t *testing.T) {
 // TestCanary: a thread that never gets out of its trap must be seen, or the
 // liveness checker sees nothing.
 func TestCanary(t *testing.T) {
-	w := World{Strategy: protocol.Int3, Threads: 1, Sites: 1, Batches: 1, Checks: 1, VectorMax: 1}
-	x := &explorer{world: w}
+	w := tiny(protocol.Int3)
+	m := model{world: w}
 	s := w.start()
 	s.begun = 1
-	s.threads[0] = thread{at: fetch, left: 1}
+	s.threads[0].frame = frame{at: fetch}
 	s.vec.seq = 1 // changing for ever
 	s.store(0, head, trapped)
-	s.serialize(0)
-	if !x.circles(s) || x.found == nil || x.found.By != CheckLiveness {
-		t.Errorf("found %+v, expected %s", x.found, CheckLiveness)
+	s.serialize(1)
+	m.alone(s, &scratch{})
+	if m.found == nil || m.found.By != CheckLiveness {
+		t.Errorf("found %+v, expected %s", m.found, CheckLiveness)
 	}
 }
 
 // TestSameEveryTime: exploration does not depend on the hash seeds.
 func TestSameEveryTime(t *testing.T) {
 	w := Worlds()[9]
-	if a, b := Explore(w, Mutant{}), Explore(w, Mutant{}); a.States != b.States || a.Finished != b.Finished {
+	if a, b := explore(t, w, Mutant{}), explore(t, w, Mutant{}); a != b {
 		t.Errorf("%+v and %+v", a, b)
 	}
 }

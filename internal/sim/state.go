@@ -1,11 +1,10 @@
 package sim
 
-import "github.com/quietpatch/quietpatch/internal/protocol"
+import (
+	"hash/maphash"
 
-// Bounds of the small worlds.
-const (
-	sitesMax   = 2
-	threadsMax = 2
+	"github.com/quietpatch/quietpatch/internal/protocol"
+	"github.com/quietpatch/quietpatch/internal/tracking"
 )
 
 // Codes of a byte. The bytes of an instruction that shows the value v have the
@@ -14,7 +13,7 @@ const (
 	code0   = 0
 	code1   = 1
 	trapped = 2 // the head only
-	same    = 3 // the head of a site whose toggle changes the tail only
+	same    = 3 // a byte that the batches of this world do not change
 	garbage = 3 // what the vector holds while it changes
 )
 
@@ -24,38 +23,73 @@ const (
 	tail = 1
 )
 
+// cell is the two bytes of a site, or for each of them a bit set of codes.
+type cell [2]uint8
+
 // The places where a thread can be.
 type place uint8
 
 const (
-	idle    place = iota // between checks
-	fetch                // about to execute the site
-	jump                 // between the compare and its jump: the value is in the flags
-	trap                 // took the trap, its handler has not started
-	search               // handler: has read the sequence count
-	found                // handler: has copied an entry
-	missing              // handler: found no entry
-	foreign              // handler: found no entry, and CC at the site
+	idle     place = iota // between checks
+	fetch                 // about to execute the site
+	jump                  // between the compare and its jump: the value is in the flags
+	stub                  // inside the code that the call led to
+	trap                  // took the trap, its handler has not started
+	search                // handler: has read the sequence count
+	found                 // handler: has copied an entry
+	missing               // handler: found no entry
+	unknown               // handler: found no entry, and CC at the site
+	sent                  // got a SIGTRAP that no int3 raised
+	isolated              // runs no patchable text
+	sigEnter              // a signal handler begins
+	sigLeave              // a signal handler is about to return
+	catchUp               // is back, and has yet to do what it owes
+	early                 // wrong protocol only: caught up, and not back yet
 )
 
-var placeNames = [...]string{"idle", "fetch", "jump", "trap", "search", "found", "missing", "foreign"}
+var placeNames = [...]string{
+	"idle", "fetch", "jump", "stub", "trap", "search", "found", "missing", "unknown", "sent",
+	"isolated", "sigEnter", "sigLeave", "catchUp", "early",
+}
 
-// none is the promise of a check that began while a batch was under way.
-const none = 2
+// noPromise is the promise of a check that began while a batch was under way.
+const noPromise = 2
 
-type thread struct {
-	at    place
-	site  uint8
-	value uint8 // seen, or copied from the entry
-	seq   uint8 // sequence count that the handler has read
-
-	left    uint8 // checks to make
-	away    uint8 // how often it may still be taken off its CPU
+// frame is where a thread stands: in its own code, or in a signal handler.
+type frame struct {
+	at      place
+	site    uint8
+	value   uint8 // seen, or copied from the entry; work owed, in catchUp
+	seq     uint8 // sequence count that the handler has read
 	promise uint8 // what the check must see, if no batch begins meanwhile
 	batch   uint8 // batches begun when the check began
+}
 
-	off  bool // the CPU
-	owes bool // a sync passed while it was off
+type thread struct {
+	frame
+	outer    frame // what the signal handler interrupted
+	inSignal bool
+	off      bool // the CPU
+	calm     bool // has been isolated since the sync at hand began
+
+	cpu  uint8 // where it runs, or ran last
+	word tracking.Word
+	snap tracking.Word // as the patcher read it when the grace period began
+
+	// What it may still do.
+	left, away, signals, kills, visits, interrupts uint8
+}
+
+// Who is on a CPU.
+const (
+	nobody     = 0
+	thePatcher = 1
+	threadBase = 2 // plus the number of the thread
+)
+
+type cpu struct {
+	on   uint8
+	owes bool // a sync passed while no thread of the process was on it
 }
 
 // vector is the trap handler's table. In it are the sites [from, to).
@@ -69,75 +103,98 @@ type vector struct {
 // the effect at hand.
 type patcher struct {
 	machine protocol.Machine
-	site    uint8 // next site of the effect
-	phase   uint8 // of publishing, or 1 while a sync is under way
-	waits   uint8 // CPUs that the sync has yet to reach, as a bit set
+	site    uint8  // next site of the effect
+	phase   uint8  // of the effect
+	at      uint8  // next thread to ask, or CPU to interrupt
+	waits   uint32 // CPUs that the sync, or threads that the grace period, has yet to reach
+	spared  uint32 // CPUs that the sync at hand leaves alone
 	syncs   uint8
+	off     bool
+	away    uint8
 }
 
-// state is one moment of a world. It is comparable: the explorer keeps a set of
-// those it has seen.
-type state struct {
-	mem     [sitesMax][2]uint8
-	maySee  [threadsMax][sitesMax][2]uint8 // bit sets of codes, by CPU
-	vec     vector
-	p       patcher
-	threads [threadsMax]thread
-
+// core is what of a state has a fixed size.
+type core struct {
+	vec    vector
+	p      patcher
 	begun  uint8 // batches begun
 	active bool  // one is under way
 	shown  uint8 // the value that the last batch promised
 	faults uint8 // writes and syncs that may still fail
+	freed  [2]bool
+	quiet  bool // liveness phase: nothing new begins, nothing fails
+}
+
+// state is one moment of a world.
+type state struct {
+	core
+	mem     []cell
+	maySee  []cell // by CPU and site
+	cpus    []cpu
+	threads []thread
+}
+
+// copyFrom makes s a copy of t, in s's own memory.
+func (s *state) copyFrom(t *state) {
+	s.core = t.core
+	s.mem = append(s.mem[:0], t.mem...)
+	s.maySee = append(s.maySee[:0], t.maySee...)
+	s.cpus = append(s.cpus[:0], t.cpus...)
+	s.threads = append(s.threads[:0], t.threads...)
+}
+
+// hash returns one hash of everything in s.
+func (s *state) hash(h *maphash.Hash) uint64 {
+	h.Reset()
+	maphash.WriteComparable(h, s.core)
+	for i := range s.mem {
+		_ = h.WriteByte(s.mem[i][head]<<4 | s.mem[i][tail])
+	}
+	for i := range s.maySee {
+		_ = h.WriteByte(s.maySee[i][head]<<4 | s.maySee[i][tail])
+	}
+	for i := range s.cpus {
+		b := s.cpus[i].on << 1
+		if s.cpus[i].owes {
+			b |= 1
+		}
+		_ = h.WriteByte(b)
+	}
+	for i := range s.threads {
+		maphash.WriteComparable(h, s.threads[i])
+	}
+	return h.Sum64()
 }
 
 func (s *state) store(site, b int, code uint8) {
 	s.mem[site][b] = code
-	for c := range s.maySee {
-		s.maySee[c][site][b] |= 1 << code
+	for i := site; i < len(s.maySee); i += len(s.mem) {
+		s.maySee[i][b] |= 1 << code
 	}
 }
+
+// see returns what CPU c may see at a site.
+func (s *state) see(c, site uint8) cell { return s.maySee[int(c)*len(s.mem)+int(site)] }
 
 // serialize leaves CPU c with what is in memory.
-func (s *state) serialize(c int) {
-	for i := range s.mem {
-		for b, code := range s.mem[i] {
-			s.maySee[c][i][b] = 1 << code
-		}
+func (s *state) serialize(c uint8) {
+	row := s.maySee[int(c)*len(s.mem):][:len(s.mem)]
+	for i, m := range s.mem {
+		row[i] = cell{1 << m[head], 1 << m[tail]}
 	}
 }
 
-// World is a small world to explore.
-type World struct {
-	Name     string
-	Strategy protocol.Strategy
-	Threads  int // besides the patcher, each on its own CPU
-	Sites    int
-	Batches  int
-	Checks   int // per thread
-	Away     int // how often a thread may be taken off its CPU
-	Faults   int // how many writes or syncs may fail
-	// VectorMax is the size of the vector: less than Sites means several chunks.
-	VectorMax int
+// target returns the value whose bytes the effect writes.
+func (s *state) target(d protocol.Dir) uint8 {
+	if d == protocol.Back {
+		return s.shown
+	}
+	return 1 - s.shown
 }
 
-func (w World) start() state {
-	var s state
-	for i := range s.mem {
-		s.mem[i] = [2]uint8{code0, code0}
-		if w.Strategy == protocol.Store {
-			s.mem[i][head] = same
-		}
-	}
-	for c := range s.maySee {
-		s.serialize(c)
-	}
-	for i := range w.Threads {
-		s.threads[i] = thread{left: uint8(w.Checks), away: uint8(w.Away)}
-	}
-	s.faults = uint8(w.Faults)
-	return s
-}
-
-func (w World) plan() protocol.Plan {
-	return protocol.Plan{Strategy: w.Strategy, Sites: w.Sites, VectorMax: w.VectorMax}
+// finished reports whether thread i has nothing more to do, or never must do
+// anything again.
+func (s *state) finished(i int) bool {
+	t := &s.threads[i]
+	return !t.inSignal && (t.at == isolated || t.at == idle && (t.left == 0 || s.quiet))
 }

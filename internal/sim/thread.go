@@ -2,159 +2,234 @@ package sim
 
 import "fmt"
 
-// run appends the states that follow when thread i takes its next atom.
-func (x *explorer) run(s state, i int) {
+// threadAtoms appends what thread i can do.
+func (m *model) threadAtoms(s *state, i int, out []atom) []atom {
 	t := &s.threads[i]
+	me := uint8(i + 1)
 	if t.off {
-		x.comeBack(s, i)
-		return
+		return m.comeBackAtoms(s, i, out)
 	}
-	who := fmt.Sprintf("CPU%d", i+1)
-	if t.away > 0 && (t.at != idle || t.left > 0) {
-		u := s
-		u.threads[i].away--
-		u.threads[i].off = true
-		if u.p.waits&(1<<i) != 0 { // the sync does not wait for who does not run
-			u.p.waits &^= 1 << i
-			u.threads[i].owes = true
-		}
-		x.next(u, who, "thread is taken off the CPU in "+placeNames[t.at])
+	if m.disturbable(s, i) {
+		out = m.disturbAtoms(s, i, out)
 	}
 	switch t.at {
 	case idle:
-		x.begin(s, i, who)
-	case fetch:
-		x.execute(s, i, who)
-	case jump:
-		x.end(s, i, who)
-	default:
-		x.handle(s, i, who)
-	}
-}
-
-func (x *explorer) comeBack(s state, i int) {
-	t := &s.threads[i]
-	t.off = false
-	if t.owes && !x.mutant.NoCatchUp {
-		s.serialize(i)
-	}
-	t.owes = false
-	x.next(s, fmt.Sprintf("CPU%d", i+1), "thread comes back")
-}
-
-// begin starts a check at any of the sites.
-func (x *explorer) begin(s state, i int, who string) {
-	if s.threads[i].left == 0 {
-		return
-	}
-	for n := range x.world.Sites {
-		u := s
-		t := &u.threads[i]
-		t.at, t.site, t.batch, t.promise = fetch, uint8(n), u.begun, u.shown
-		if u.active {
-			t.promise = none
+		if t.left == 0 && !t.inSignal || s.quiet && !t.inSignal {
+			break
 		}
-		x.next(u, who, fmt.Sprintf("begins a check at site %d", n))
+		for n := range s.mem {
+			out = append(out, atom{me, opBegin, uint8(n)})
+		}
+		if t.visits > 0 && !t.inSignal && !s.quiet {
+			out = append(out, atom{me, opEnter, 0})
+		}
+	case fetch:
+		out = s.execAtoms(i, out)
+	case isolated:
+		if !s.quiet {
+			out = append(out, atom{actor: me, op: opStep})
+		}
+	default:
+		out = append(out, atom{actor: me, op: opStep})
 	}
+	return out
 }
 
-// execute runs the instruction with every combination of bytes that the CPU
-// may see.
-func (x *explorer) execute(s state, i int, who string) {
-	see := s.maySee[i][s.threads[i].site]
+// comeBackAtoms: a thread comes back on a CPU that is free. One that may be
+// isolated has its own, on which no other runs.
+func (m *model) comeBackAtoms(s *state, i int, out []atom) []atom {
+	t := &s.threads[i]
+	if s.finished(i) && t.at != isolated {
+		return out // has ended
+	}
+	for c := range s.cpus {
+		if s.cpus[c].on != nobody {
+			continue
+		}
+		own := c == int(t.cpu)
+		reserved := c >= 1 && c <= m.world.Isolated && m.mutant.flaw != cpuNotReserved
+		if own && i < m.world.Isolated || !m.world.Move && own || m.world.Move && i >= m.world.Isolated && !reserved {
+			out = append(out, atom{uint8(i + 1), opOn, uint8(c)})
+		}
+	}
+	return out
+}
+
+// disturbable: a thread that has done all and sits there need not be disturbed,
+// except to leave the CPU to others.
+func (m *model) disturbable(s *state, i int) bool {
+	t := &s.threads[i]
+	return !s.quiet && (t.at != idle || t.inSignal || t.left > 0 || m.world.Move)
+}
+
+func (m *model) disturbAtoms(s *state, i int, out []atom) []atom {
+	t := &s.threads[i]
+	me := uint8(i + 1)
+	ended := t.at == idle && !t.inSignal && t.left == 0
+	if t.away > 0 || ended {
+		out = append(out, atom{actor: me, op: opOff})
+	}
+	if ended {
+		return out
+	}
+	if t.interrupts > 0 {
+		out = append(out, atom{actor: me, op: opInterrupt})
+	}
+	// The trap handler runs with all signals masked, and the kernel delivers a
+	// trap before any other signal.
+	if open := t.at <= stub || t.at == isolated; open && !t.inSignal {
+		if t.signals > 0 {
+			out = append(out, atom{actor: me, op: opSignal})
+		}
+		if t.kills > 0 && t.at != isolated {
+			out = append(out, atom{actor: me, op: opKill})
+		}
+	}
+	return out
+}
+
+// execAtoms: the instruction with every combination of bytes that the CPU may
+// see. A trap byte makes the tail irrelevant.
+func (s *state) execAtoms(i int, out []atom) []atom {
+	t := &s.threads[i]
+	see := s.see(t.cpu, t.site)
 	for h := range uint8(4) {
 		if see[head]&(1<<h) == 0 {
 			continue
 		}
-		if h == trapped {
-			u := s
-			u.threads[i].at = trap
-			x.next(u, who, "executes CC")
-			continue
-		}
-		for c := range uint8(2) {
-			if see[tail]&(1<<c) == 0 {
-				continue
+		for c := range uint8(4) {
+			if see[tail]&(1<<c) != 0 {
+				out = append(out, atom{uint8(i + 1), opExec, h | c<<4})
+				if h == trapped {
+					break
+				}
 			}
-			if h != same && h != c {
-				x.violate(CheckTorn, fmt.Sprintf("%s executes the head of %d with the tail of %d at site %d", who, h, c, s.threads[i].site))
-				return
-			}
-			u := s
-			u.threads[i].at, u.threads[i].value = jump, c
-			x.next(u, who, fmt.Sprintf("executes the compare: %d", c))
 		}
+	}
+	return out
+}
+
+// run carries out an atom of thread i.
+func (m *model) run(s *state, i int, a atom) {
+	t := &s.threads[i]
+	switch a.op {
+	case opOff:
+		if t.away > 0 {
+			t.away--
+		}
+		s.goOff(i)
+		m.say("thread is taken off the CPU in " + placeNames[t.at])
+	case opOn:
+		t.cpu, t.off = a.arg, false
+		m.comeOn(s, a.arg, uint8(i+threadBase))
+		m.say("thread comes back in " + placeNames[t.at])
+	case opInterrupt:
+		t.interrupts--
+		s.serialize(t.cpu)
+		m.say("an interrupt")
+	case opBegin:
+		t.at, t.site, t.batch, t.promise = fetch, a.arg, s.begun, s.shown
+		if s.active {
+			t.promise = noPromise
+		}
+		m.say("begins a check at site %d", int(a.arg))
+	case opExec:
+		m.execute(s, t, a.arg&15, a.arg>>4)
+	case opSignal, opKill:
+		m.interrupt(t, a)
+	case opEnter:
+		m.enter(t)
+	default:
+		m.step(s, i)
 	}
 }
 
-// end is the jump: the check is over.
-func (x *explorer) end(s state, i int, who string) {
+// step is the one thing that a thread can do where it stands.
+func (m *model) step(s *state, i int) {
 	t := &s.threads[i]
-	if t.promise != none && t.batch == s.begun && t.value != t.promise {
-		x.violate(CheckStale, fmt.Sprintf("%s: a check that began after the call returned saw %d, promised is %d", who, t.value, t.promise))
+	switch t.at {
+	case jump:
+		m.end(s, t)
+	case stub:
+		if s.freed[t.value] {
+			m.violate(CheckFreed, fmt.Sprintf("CPU%d executes stub %d, which was freed", t.cpu, t.value))
+			return
+		}
+		m.end(s, t)
+	case isolated, sigEnter, sigLeave, catchUp, early:
+		m.isolation(s, i)
+	default:
+		m.handle(s, t)
+	}
+}
+
+// execute runs the instruction with the bytes that the CPU sees.
+func (m *model) execute(s *state, t *thread, h, c uint8) {
+	if m.world.Strict && mixed(s.see(t.cpu, t.site)) {
+		m.violate(CheckMixed, fmt.Sprintf("CPU%d executes site %d while it may see two values of it", t.cpu, t.site))
 		return
 	}
-	*t = thread{left: t.left - 1, away: t.away}
-	x.next(s, who, "jumps: the check is over")
+	if h == trapped {
+		t.at = trap
+		m.say("executes CC at site %d", int(t.site))
+		return
+	}
+	if h != same && c != same && h != c {
+		m.violate(CheckTorn, fmt.Sprintf("CPU%d executes the head of %d with the tail of %d at site %d", t.cpu, h, c, t.site))
+		return
+	}
+	if h == same {
+		h = c
+	}
+	m.shows(t, h)
+	m.say("executes site %d: %d", int(t.site), int(h))
 }
 
-// handle is the trap handler, one read of shared memory per atom. H1 to H5 as
-// in internal/trap.
-func (x *explorer) handle(s state, i int, who string) {
-	t := &s.threads[i]
-	again := func(why string) {
-		t.at, t.seq, t.value = fetch, 0, 0
-		x.next(s, who, "executes the site again: "+why)
-	}
-	switch t.at {
-	case trap:
-		t.seq = s.vec.seq
-		if t.seq%2 != 0 {
-			again("H3, the vector is changing")
-			return
-		}
-		t.at = search
-		x.next(s, who, "handler reads the sequence count")
-	case search:
-		t.at, t.value = missing, 0
-		if x.mutant.finds(s.vec, t.site) {
-			t.at, t.value = found, s.vec.value
-		}
-		x.next(s, who, "handler searches the vector: "+placeNames[t.at])
-	case found:
-		x.emulate(s, i, who, again)
-	case missing:
-		if s.mem[t.site][head] == trapped {
-			t.at = foreign
-			x.next(s, who, "handler finds CC at the site")
-			return
-		}
-		if x.mutant.NoLateRule {
-			x.violate(CheckLost, who+": a late trap went to somebody else")
-			return
-		}
-		again("H4, a late trap")
-	case foreign:
-		if s.vec.seq != t.seq && !x.mutant.NoRecheck {
-			again("H3, the vector has changed")
-			return
-		}
-		x.violate(CheckLost, who+": our trap went to somebody else (H5)")
+// mixed: both values may be seen, without a trap byte in between.
+func mixed(see cell) bool {
+	const both = 1<<code0 | 1<<code1
+	live := see[head]&^(1<<trapped) != 0
+	return see[head]&both == both || live && see[tail]&both == both
+}
+
+// shows: the instruction, or the handler in its place, has run and showed v.
+func (m *model) shows(t *thread, v uint8) {
+	t.at, t.value, t.seq = jump, v, 0
+	if m.world.Calls {
+		t.at = stub
 	}
 }
 
-// emulate is H2, or H3 if the vector has changed since.
-func (x *explorer) emulate(s state, i int, who string, again func(string)) {
-	t := &s.threads[i]
-	switch {
-	case s.vec.seq != t.seq && !x.mutant.NoRecheck:
-		again("H3, the vector has changed")
-	case t.value == garbage:
-		x.violate(CheckLost, who+": emulates half of an entry")
-	case x.mutant.WrongResume:
-		x.violate(CheckTorn, who+": resumes in the middle of the site")
-	default:
-		t.at, t.seq = jump, 0
-		x.next(s, who, fmt.Sprintf("handler emulates the compare: %d", t.value))
+// end is the jump, or the way out of the stub: the check is over.
+func (m *model) end(s *state, t *thread) {
+	if t.promise != noPromise && t.batch == s.begun && t.value != t.promise {
+		m.violate(CheckStale, fmt.Sprintf("CPU%d: a check that began after the call returned saw %d, promised is %d", t.cpu, t.value, t.promise))
+		return
 	}
+	m.say("the check is over: %d", int(t.value))
+	t.over()
+}
+
+// over leaves the check.
+func (t *thread) over() {
+	t.frame = frame{}
+	if t.inSignal {
+		t.at = sigLeave
+		return
+	}
+	t.left--
+}
+
+// interrupt pushes the frame of a signal handler.
+func (m *model) interrupt(t *thread, a atom) {
+	t.outer, t.inSignal, t.calm = t.frame, true, false
+	if a.op == opKill {
+		t.kills--
+		t.frame = frame{at: sent}
+		m.say("gets a SIGTRAP from kill(2)")
+		return
+	}
+	t.signals--
+	t.frame = frame{at: sigEnter}
+	m.say("gets a signal in " + placeNames[t.outer.at])
 }

@@ -6,10 +6,13 @@ import (
 	"github.com/quietpatch/quietpatch/internal/protocol"
 )
 
-// Worlds returns the small worlds that are explored exhaustively: 2 and 3 CPUs,
-// 1 and 2 sites, 1 and 2 batches, every strategy, without and with a write or
-// sync that fails, threads that are taken off their CPU anywhere.
-func Worlds() []World {
+// Worlds returns the small worlds that are explored exhaustively.
+func Worlds() []World { return append(plainWorlds(), specialWorlds()...) }
+
+// plainWorlds are 2 and 3 CPUs, 1 and 2 sites, 1 and 2 batches, every strategy,
+// without and with a write or sync that fails, threads that are taken off their
+// CPU anywhere.
+func plainWorlds() []World {
 	var ws []World
 	for _, s := range []protocol.Strategy{protocol.Store, protocol.Int3, protocol.OneAtATime} {
 		for threads := 1; threads <= 2; threads++ {
@@ -19,22 +22,22 @@ func Worlds() []World {
 						if faults > 0 && threads+sites+batches == 6 {
 							continue // tens of millions of states; the smaller worlds have every fault
 						}
-						ws = append(ws, world(s, threads, sites, batches, faults))
+						ws = append(ws, plain(s, threads, sites, batches, faults))
 					}
 				}
 			}
 		}
 	}
 	// A vector that is full after one site: two chunks, the first is taken back.
-	w := world(protocol.Int3, 1, 2, 1, 1)
-	w.VectorMax, w.Name = 1, w.Name+" full vector"
+	w := plain(protocol.Int3, 1, 2, 1, 1)
+	w.VectorMax, w.Name = 1, w.Name+", full vector"
 	return append(ws, w)
 }
 
-func world(s protocol.Strategy, threads, sites, batches, faults int) World {
+func plain(s protocol.Strategy, threads, sites, batches, faults int) World {
 	w := World{
-		Strategy: s, Threads: threads, Sites: sites, Batches: batches, Faults: faults, VectorMax: sitesMax,
-		Checks: 2, Away: 1,
+		Strategy: s, Threads: threads, Sites: sites, Batches: batches, Faults: faults, VectorMax: 2,
+		Checks: 2, Away: 1, Strict: s != protocol.Store,
 	}
 	if threads == 2 {
 		// Two threads do not act on each other: one check each, and only one
@@ -44,6 +47,52 @@ func world(s protocol.Strategy, threads, sites, batches, faults int) World {
 			w.Away = 0
 		}
 	}
-	w.Name = fmt.Sprintf("%v: %d CPUs, %d sites, %d batches, %d faults", s, threads+1, sites, batches, faults)
+	w.Name = fmt.Sprintf("%v: %s, %s, %s, %s", s, many(threads+1, "CPU"), many(sites, "site"), many(batches, "batch"), many(faults, "fault"))
 	return w
+}
+
+func many(n int, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case what == "batch":
+		return fmt.Sprint(n, " batches")
+	}
+	return fmt.Sprint(n, " ", what, "s")
+}
+
+// specialWorlds each add one thing that can happen, to both ways of writing.
+func specialWorlds() []World {
+	var ws []World
+	for _, s := range []protocol.Strategy{protocol.Store, protocol.Int3} {
+		base := World{
+			Strategy: s, Threads: 1, Sites: 1, Batches: 2, Checks: 2, VectorMax: 2, Away: 1,
+			Strict: s == protocol.Int3,
+		}
+		add := func(name string, change func(*World)) {
+			w := base
+			change(&w)
+			w.Name = fmt.Sprintf("%v: %s", s, name)
+			ws = append(ws, w)
+		}
+		add("a signal anywhere", func(w *World) { w.Signals = 1 })
+		add("an interrupt anywhere", func(w *World) { w.Interrupts = 1 })
+		add("a foreign int3 and a SIGTRAP from kill", func(w *World) { w.Foreign, w.Kills = true, 1 })
+		add("a thread moves, also to the patcher's CPU", func(w *World) { w.Move, w.Away = true, 2 })
+		add("two threads move", func(w *World) { w.Move, w.Threads, w.Checks, w.Batches = true, 2, 1, 1 })
+		add("syncs by CPU", func(w *World) { w.PerCPU, w.Away = true, 2 })
+		add("an isolated thread", func(w *World) { w.PerCPU, w.Isolated, w.Visits = true, 1, 2 })
+		add("an isolated thread and a fault", func(w *World) { w.PerCPU, w.Isolated, w.Visits, w.Faults = true, 1, 1, 1 })
+		add("an isolated thread gets a signal", func(w *World) { w.PerCPU, w.Isolated, w.Visits, w.Signals, w.Checks = true, 1, 1, 1, 1 })
+		add("an isolated thread and one that moves", func(w *World) {
+			w.PerCPU, w.Isolated, w.Visits, w.Threads, w.Checks, w.Batches, w.Move = true, 1, 1, 2, 1, 1, true
+		})
+		add("calls of stubs", func(w *World) { w.Calls = true })
+		add("calls of stubs and a fault", func(w *World) { w.Calls, w.Faults = true, 1 })
+		add("calls of stubs and a signal", func(w *World) { w.Calls, w.Signals, w.Checks = true, 1, 1 })
+		add("calls of stubs and an isolated thread", func(w *World) { w.Calls, w.PerCPU, w.Isolated, w.Visits, w.Away = true, true, 1, 2, 0 })
+	}
+	heads := plain(protocol.Int3, 1, 2, 2, 1)
+	heads.HeadsOnly, heads.Name = true, heads.Name+", only first bytes change"
+	return append(ws, heads)
 }

@@ -1,0 +1,163 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/quietpatch/quietpatch/internal/protocol"
+	"github.com/quietpatch/quietpatch/internal/tracking"
+)
+
+// Phases of a sync.
+const (
+	syncBegins = iota
+	syncDefers // asks each thread that may be isolated
+	syncWaits  // interrupts CPUs
+)
+
+// syncAtoms appends what the patcher can do during a sync.
+func (m *model) syncAtoms(s *state, ef protocol.Effect, out []atom) []atom {
+	switch s.p.phase {
+	case syncBegins:
+		out = append(out, atom{op: opStep})
+		if m.mayFail(s, ef) {
+			out = append(out, atom{op: opFail})
+		}
+		return out
+	case syncDefers:
+		return append(out, atom{op: opStep})
+	}
+	if m.world.PerCPU {
+		if int(s.p.at) < len(s.cpus) {
+			return append(out, atom{op: opReach, arg: s.p.at})
+		}
+		return append(out, atom{op: opReturn})
+	}
+	for c := range s.cpus {
+		if s.p.waits&(1<<c) != 0 {
+			out = append(out, atom{op: opReach, arg: uint8(c)})
+		}
+	}
+	if s.p.waits == 0 || m.mutant.flaw == syncDoesNotWait {
+		out = append(out, atom{op: opReturn})
+	}
+	return out
+}
+
+// sync carries out an atom of a sync.
+func (m *model) sync(s *state, ef protocol.Effect, a atom) {
+	switch {
+	case a.op == opFail:
+		s.faults--
+		s.advance(protocol.Result{Err: errFault})
+		m.sayStep(ef, " fails")
+	case a.op == opReach:
+		m.reach(s, ef, a.arg)
+	case a.op == opReturn:
+		s.p.syncs++
+		s.advance(protocol.Result{})
+		m.sayStep(ef, " returns")
+	case s.p.phase == syncDefers:
+		m.deferSync(s, ef)
+	default:
+		m.syncBegin(s, ef)
+	}
+}
+
+func (m *model) syncBegin(s *state, ef protocol.Effect) {
+	m.sayStep(ef, " begins")
+	for i := range s.threads {
+		t := &s.threads[i]
+		t.calm = t.at == isolated && !t.off
+	}
+	if m.world.PerCPU {
+		s.p.phase, s.p.at = syncDefers, 0
+		if m.world.Isolated == 0 || m.mutant.flaw == defersNobody {
+			s.p.phase, s.p.at = syncWaits, uint8(m.world.firstCPU())
+		}
+		return
+	}
+	s.p.phase = syncWaits
+	for c := m.world.firstCPU(); c < len(s.cpus); c++ {
+		switch {
+		case c == 0 && m.mutant.flaw == syncForgetsSelf:
+		case s.cpus[c].on == nobody:
+			s.cpus[c].owes = true
+		case m.mutant.flaw == syncMissesCPU && c == 1:
+		default:
+			s.p.waits |= 1 << c
+		}
+	}
+}
+
+// deferSync asks one thread whether it will catch up by itself. Each is asked
+// once at least, whatever it did a moment ago.
+func (m *model) deferSync(s *state, ef protocol.Effect) {
+	t := &s.threads[s.p.at]
+	word, ok := t.word.SetWork(tracking.Sync)
+	if m.mutant.flaw == blindSetWork {
+		ok = true
+	}
+	if ok {
+		t.word = word
+		s.p.spared |= 1 << t.cpu
+		m.sayStep(ef, " is deferred by CPU%d", int(t.cpu))
+	} else {
+		m.sayStep(ef, " is refused by CPU%d", int(t.cpu))
+	}
+	s.p.at++
+	if int(s.p.at) == m.world.Isolated {
+		s.p.phase, s.p.at = syncWaits, uint8(m.world.firstCPU())
+	}
+}
+
+// reach interrupts CPU c.
+//
+// What the per-CPU form of membarrier(2) promises is for restartable sequences:
+// it interrupts CPU c if that runs a thread of the process at this moment. That
+// the way back from the interrupt serializes is a property of IRET, and that the
+// kernel serializes whenever it switches to the process one of the registration
+// for SYNC_CORE. The mutants take these two away.
+func (m *model) reach(s *state, ef protocol.Effect, c uint8) {
+	if m.world.PerCPU {
+		s.p.at++
+	}
+	s.p.waits &^= 1 << c
+	on := s.cpus[c].on
+	switch {
+	case s.p.spared&(1<<c) != 0:
+		m.sayStep(ef, " spares CPU%d", int(c))
+		return
+	case on == nobody:
+		s.cpus[c].owes = m.mutant.flaw != perCPUForgetsOff
+		m.sayStep(ef, " finds nobody on CPU%d", int(c))
+		return
+	case on >= threadBase && m.world.PerCPU && s.threads[on-threadBase].calm:
+		m.violate(CheckBudget, fmt.Sprintf("CPU%d is interrupted, although its thread has been isolated all the time", c))
+		return
+	}
+	if !m.world.PerCPU || m.mutant.flaw != perCPUOnly {
+		s.serialize(c)
+	}
+	m.sayStep(ef, " reaches CPU%d", int(c))
+}
+
+// comeOn puts somebody on CPU c. The kernel serializes if a sync passed while
+// nobody was there.
+func (m *model) comeOn(s *state, c, who uint8) {
+	s.cpus[c].on = who
+	if s.cpus[c].owes && m.mutant.flaw != noCatchUp {
+		s.serialize(c)
+	}
+	s.cpus[c].owes = false
+}
+
+// goOff takes the thread off its CPU. A sync does not wait for who does not run.
+func (s *state) goOff(i int) {
+	t := &s.threads[i]
+	t.off, t.calm = true, false
+	s.cpus[t.cpu].on = nobody
+	if s.p.waits&(1<<t.cpu) != 0 && s.active && !s.p.machine.Done() {
+		s.p.waits &^= 1 << t.cpu
+		s.cpus[t.cpu].owes = true
+	}
+}

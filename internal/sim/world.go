@@ -1,0 +1,112 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/quietpatch/quietpatch/internal/protocol"
+	"github.com/quietpatch/quietpatch/internal/tracking"
+)
+
+// World says who is there and what may happen, each so and so often.
+type World struct {
+	Name     string
+	Strategy protocol.Strategy
+	// HeadsOnly: a flip changes the first byte of a site and no other.
+	HeadsOnly bool
+	// VectorMax is the size of the vector: less than Sites means several chunks.
+	VectorMax int
+
+	Threads int // besides the patcher; each has a CPU of its own at first
+	Sites   int
+	Batches int
+	Checks  int // per thread
+	Faults  int // writes or syncs that fail
+
+	Away       int // how often each thread is taken off its CPU
+	Interrupts int // how often each CPU is interrupted
+	Signals    int // signals whose handler makes a check, per thread
+	Kills      int // SIGTRAPs that no int3 raised, per thread
+
+	Move bool // threads come back on any CPU that is free, also on the patcher's
+	// Strict: no CPU may execute a site while it may still see two values of it,
+	// whole or not; only a trap byte may stand between them. That is how far
+	// Intel's manual goes with cross-modifying code (docs/PROTOCOL.md).
+	Strict bool
+
+	Foreign bool // threads also run into somebody else's int3
+	Calls   bool // a site is a call of a stub; the stub left behind is freed
+
+	PerCPU   bool // syncs interrupt one CPU after the other (membarrier RSEQ)
+	Isolated int  // so many threads go into isolation, each on its own CPU
+	Visits   int  // how often
+}
+
+// layout of the context words: as narrow as it may be, so that counters wrap.
+var layout = tracking.Layout{CounterBits: tracking.CounterBitsMin}
+
+func (w World) plan() protocol.Plan {
+	return protocol.Plan{Strategy: w.Strategy, Sites: w.Sites, VectorMax: w.VectorMax, HeadsOnly: w.HeadsOnly}
+}
+
+// start is the first moment: every site shows 0, every CPU has fetched it.
+func (w World) start() *state {
+	s := &state{
+		mem:     make([]cell, w.Sites, w.Sites+1),
+		cpus:    make([]cpu, w.Threads+1),
+		threads: make([]thread, w.Threads),
+	}
+	for i := range s.mem {
+		if w.Strategy == protocol.Store {
+			s.mem[i][head] = same
+		}
+		if w.HeadsOnly {
+			s.mem[i][tail] = same
+		}
+	}
+	if w.Foreign {
+		s.mem = append(s.mem, cell{trapped, same})
+	}
+	s.maySee = make([]cell, len(s.cpus)*len(s.mem))
+	s.cpus[0].on = thePatcher
+	for c := range s.cpus {
+		s.serialize(uint8(c))
+	}
+	for i := range s.threads {
+		t := thread{
+			cpu: uint8(i + 1), left: uint8(w.Checks), away: uint8(w.Away), signals: uint8(w.Signals),
+			kills: uint8(w.Kills), interrupts: uint8(w.Interrupts),
+		}
+		if i < w.Isolated {
+			t.visits = uint8(w.Visits)
+		}
+		s.threads[i] = t
+		s.cpus[i+1].on = uint8(i + threadBase)
+	}
+	s.faults = uint8(w.Faults)
+	if w.Move {
+		s.p.away = uint8(w.Away)
+	}
+	s.freed[1] = w.Calls // nothing leads there yet
+	return s
+}
+
+// firstCPU is the first CPU on which threads may run.
+func (w World) firstCPU() int {
+	if w.Move {
+		return 0
+	}
+	return 1
+}
+
+// check returns what is wrong with the numbers of a world.
+func (w World) check() error {
+	switch {
+	case w.Threads < 1 || w.Threads > 30:
+		return fmt.Errorf("world %q: %d threads, 1 to 30 are possible", w.Name, w.Threads)
+	case w.Sites < 1 || w.Sites > 200:
+		return fmt.Errorf("world %q: %d sites, 1 to 200 are possible", w.Name, w.Sites)
+	case w.Isolated > w.Threads || w.Isolated > 0 && !w.PerCPU:
+		return fmt.Errorf("world %q: %d isolated threads of %d, per-CPU syncs %v", w.Name, w.Isolated, w.Threads, w.PerCPU)
+	}
+	return nil
+}
