@@ -14,8 +14,9 @@
 //
 // The input is not trusted. Every count and every size is compared with the
 // size of the file before memory is allocated for it; the tables whose std
-// readers copy names without a limit (pclntab, symbols) are read here in place;
-// a panic in a std parser becomes an error.
+// readers copy names without a limit (pclntab, symbols) are read here in place,
+// and all names together are copied up to the size of the file; line tables are
+// read up to a multiple of theirs; a panic in a std parser becomes an error.
 //
 // It may not run the file, map it executable, write to it, or interpret
 // instructions beyond what the arguments of a registration need.

@@ -1,6 +1,7 @@
 package gobin
 
 import (
+	"bytes"
 	"debug/buildinfo"
 	"debug/elf"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"strings"
 	"sync"
 
 	"github.com/quietpatch/quietpatch/internal/site"
@@ -28,6 +28,7 @@ type File struct {
 	syms     *symbols
 	sections []*elf.Section
 	text     []Segment
+	names    *copies
 
 	version  string
 	settings map[string]string
@@ -63,7 +64,7 @@ func Open(path string) (*File, error) {
 // New reads the Go program of size bytes in r. name stands for it in errors. r
 // must stay readable until the File is no longer used.
 func New(r io.ReaderAt, size int64, name string) (*File, error) {
-	f := &File{name: name, size: size}
+	f := &File{name: name, size: size, names: newCopies(size)}
 	if err := guard("program", func() error { return f.load(r) }); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -139,7 +140,7 @@ func (f *File) explain(err error) error {
 	if f.version == "" {
 		return err
 	}
-	return fmt.Errorf("%w (built by %s; tested with go1.25 to go1.27)", err, f.version)
+	return fmt.Errorf("%w (built by %q; tested with go1.25 to go1.27)", err, f.version)
 }
 
 // codeRanges is where Text is read from: sections, unless they leave out Go code.
@@ -170,19 +171,25 @@ func (f *File) Text() []Segment { return f.text }
 func (f *File) Data() []Range { return f.im.data() }
 
 // Func returns the Go function that contains pc. It is false for addresses
-// outside Go code, and for code of C in between.
+// outside Go code, and for code of C in between. Every Go function has a name;
+// one that cannot be read makes the function unknown.
 func (f *File) Func(pc uint64) (entry uint64, name string, ok bool) {
 	i, ok := f.tab.find(pc)
 	if !ok || !f.tab.isGo(i) {
 		return 0, "", false
 	}
-	return f.tab.entry(i), string(f.tab.nameBytes(i)), true
+	name = f.names.get(copyKey{funcName, uint64(f.tab.nameOff(i))}, f.tab.nameBytes(i), "")
+	return f.tab.entry(i), name, name != ""
 }
 
 // Assembly says whether the function at entry was written in assembly.
 func (f *File) Assembly(entry uint64) bool {
-	file, _ := f.Line(entry)
-	return strings.HasSuffix(file, ".s")
+	i, ok := f.tab.find(entry)
+	if !ok || !f.tab.isGo(i) {
+		return false
+	}
+	p := f.tab.position(i, entry)
+	return bytes.HasSuffix(p.name, []byte(".s"))
 }
 
 // FuncEnd returns the end of the function that contains pc, padding included.
@@ -201,7 +208,16 @@ func (f *File) Line(pc uint64) (file string, line int) {
 	if !ok || !f.tab.isGo(i) {
 		return "", 0
 	}
-	return f.tab.line(i, pc)
+	return f.source(f.tab.position(i, pc))
+}
+
+// source makes a string of the file's name.
+func (f *File) source(p position) (file string, line int) {
+	file = f.names.get(copyKey{fileName, uint64(p.nameOff)}, p.name, "")
+	if file == "" {
+		return "", 0
+	}
+	return file, p.line
 }
 
 // placeBytesMax is how far Place looks for a position that is not hidden.
@@ -216,12 +232,15 @@ func (f *File) Place(pc uint64, hide func(file string) bool) (file string, line 
 	if !ok || !f.tab.isGo(i) {
 		return "", 0
 	}
-	for at := pc; at < min(pc+placeBytesMax, f.tab.entry(i+1)); at++ {
-		if file, line = f.tab.line(i, at); file != "" && !hide(file) {
+	first := f.tab.position(i, pc)
+	for p := first; ; p = f.tab.position(i, p.end) {
+		if file, line = f.source(p); file != "" && !hide(file) {
 			return file, line
 		}
+		if p.end >= min(pc+placeBytesMax, f.tab.entry(i+1)) {
+			return f.source(first)
+		}
 	}
-	return f.tab.line(i, pc)
 }
 
 // Compile-time check: a file can be searched for sites.
@@ -230,7 +249,10 @@ var _ site.Image = (*File)(nil)
 // Symbol names the variable at addr: "main.verbose", or "main.options+0x8" for
 // an address inside of one. It is "" when no symbol covers addr and in a
 // stripped program.
-func (f *File) Symbol(addr uint64) string { return f.syms.at(addr) }
+func (f *File) Symbol(addr uint64) string {
+	name, rest := f.syms.at(addr)
+	return f.names.get(copyKey{symbolName, addr}, name, rest)
+}
 
 // GoVersion returns the version of the toolchain, such as "go1.26.8"; "" when
 // the program does not say, or has no section headers: how far debug/buildinfo

@@ -1,6 +1,7 @@
 package gobin
 
 import (
+	"bytes"
 	"cmp"
 	"debug/elf"
 	"fmt"
@@ -177,10 +178,9 @@ func (im *image) readText(ranges []Range) ([]Segment, error) {
 // cString returns the bytes in front of the first NUL, nil when that is not
 // within max bytes.
 func cString(b []byte, max int) []byte {
-	for i := 0; i < len(b) && i < max; i++ {
-		if b[i] == 0 {
-			return b[:i:i]
-		}
+	i := bytes.IndexByte(b[:min(len(b), max)], 0)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return b[:i:i]
 }

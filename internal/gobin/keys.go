@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -41,12 +42,13 @@ type scan struct {
 	seen    map[Key]bool
 	unknown []uint64
 	strings uint64 // bytes of all names and descriptions
+	failed  error  // why the calls could not be read
 }
 
 // Keys returns the keys of the program, ascending by address. It reads them off
 // the calls that register them, which needs neither symbols nor DWARF; with
-// DWARF it adds the variables that nothing registers. When the DWARF cannot be
-// read, the registered keys are returned together with the error.
+// DWARF it adds the variables that nothing registers. When one of the two cannot be
+// read, the keys of the other are returned together with the error.
 func (f *File) Keys() ([]Key, error) {
 	registered := f.registrations()
 	keys := slices.Clone(registered.keys)
@@ -69,6 +71,9 @@ func (f *File) Keys() ([]Key, error) {
 	if err != nil {
 		err = fmt.Errorf("%s: keys that are not registered: %w", f.name, err)
 	}
+	if registered.failed != nil {
+		err = errors.Join(fmt.Errorf("%s: keys that are registered: %w", f.name, registered.failed), err)
+	}
 	return keys, err
 }
 
@@ -82,7 +87,7 @@ func (f *File) UnknownRegistrations() []uint64 {
 func (f *File) registrations() *scan {
 	f.scanOnce.Do(func() {
 		if err := guard("registrations", f.scanText); err != nil {
-			f.scanned = scan{}
+			f.scanned = scan{failed: err}
 		}
 	})
 	return &f.scanned

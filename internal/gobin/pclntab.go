@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sort"
+	"sync/atomic"
 )
 
 // The function table of go1.20 and newer: `type pcHeader` and `type _func` in
@@ -33,6 +34,8 @@ type pclntab struct {
 	off [5]uint64 // of the five tables below, counted from the header
 
 	names, cus, files, pcs, funcs []byte
+
+	steps atomic.Int64 // bytes of pc-value tables that may still be read
 }
 
 // pclnHeaderOK checks the fixed-size part, so that a search can discard a
@@ -80,6 +83,7 @@ func parsePclntab(data []byte, addr uint64) (*pclntab, error) {
 		pcs:   data[off[3]:off[4]],
 		funcs: data[off[4]:],
 	}
+	t.steps.Store(stepsSlack + stepsGrowth*int64(len(data)))
 	first := uint64(nfunc)*funcTabEntry + 4 // the end of the last function follows the entries
 	for i := range t.nfunc {
 		info := uint64(t.u32(i*funcTabEntry + 4))
@@ -136,49 +140,71 @@ func (t *pclntab) named(name string) []int {
 	return out
 }
 
-// line returns the innermost source position of pc, which must lie in function i.
-func (t *pclntab) line(i int, pc uint64) (string, int) {
-	line, ok := t.pcValue(t.lineTable(i), t.entry(i), pc)
+// position is where in the source an instruction comes from.
+type position struct {
+	name    []byte // of the file; empty when it is not known
+	nameOff uint32 // of the name, in its table
+	line    int
+	end     uint64 // the position is the same up to here at least; behind the pc
+}
+
+// position returns the innermost position of pc, which must lie in function i.
+func (t *pclntab) position(i int, pc uint64) position {
+	unknown := position{end: pc + 1}
+	line, lineEnd, ok := t.pcValue(t.lineTable(i), t.entry(i), pc)
 	if !ok {
-		return "", 0
+		return unknown
 	}
-	file, ok := t.pcValue(t.fileTable(i), t.entry(i), pc)
+	file, fileEnd, ok := t.pcValue(t.fileTable(i), t.entry(i), pc)
 	if !ok || file < 0 {
-		return "", 0
+		return unknown
 	}
 	unit := uint64(t.unitOffset(i)) + uint64(file)
 	if (unit+1)*4 > uint64(len(t.cus)) {
-		return "", 0
+		return unknown
 	}
-	off := uint64(binary.LittleEndian.Uint32(t.cus[unit*4:]))
-	if off >= uint64(len(t.files)) {
-		return "", 0
+	off := binary.LittleEndian.Uint32(t.cus[unit*4:])
+	if uint64(off) >= uint64(len(t.files)) {
+		return unknown
 	}
-	return string(cString(t.files[off:], maxName)), int(line)
+	return position{cString(t.files[off:], maxName), off, int(line), min(lineEnd, fileEnd)}
 }
 
+// A pc-value table is read from its start for each pc, and many functions can
+// share one. To find all sites of an honest program takes less than its tables'
+// size; a file that takes more than this has positions that are not known.
+const (
+	stepsSlack  = 64 << 20
+	stepsGrowth = 64
+)
+
 // pcValue runs a pc-value table: pairs of a zigzag value delta and a pc delta,
-// ended by a zero value delta (runtime/symtab.go, step).
-func (t *pclntab) pcValue(off uint32, entry, pc uint64) (int32, bool) {
+// ended by a zero value delta (runtime/symtab.go, step). end is where the value changes.
+func (t *pclntab) pcValue(off uint32, entry, pc uint64) (v int32, end uint64, ok bool) {
 	if uint64(off) >= uint64(len(t.pcs)) {
-		return 0, false
+		return 0, 0, false
 	}
 	b := t.pcs[off:]
+	enough := t.steps.Load() > 0
+	defer func() { t.steps.Add(int64(len(b) - len(t.pcs[off:]))) }()
 	at, value := entry, int32(-1)
 	for {
 		delta, n := binary.Uvarint(b)
 		if n <= 0 || delta == 0 && at != entry {
-			return 0, false
+			return 0, 0, false
 		}
 		advance, m := binary.Uvarint(b[n:])
 		if m <= 0 || advance == 0 {
-			return 0, false
+			return 0, 0, false
 		}
 		b = b[n+m:]
 		value += int32(delta>>1) ^ -int32(delta&1)
 		at += uint64(uint32(advance))
 		if pc < at {
-			return value, true
+			return value, at, true
+		}
+		if !enough { // the first pair is always read: whether code is assembly must be known
+			return 0, 0, false
 		}
 	}
 }

@@ -94,10 +94,10 @@ func (t *symbols) value(name string) (uint64, bool) {
 	return 0, false
 }
 
-// at names an address: "main.verbose", or "main.options+0x8" inside a variable.
-func (t *symbols) at(addr uint64) string {
+// at names an address: "main.verbose", or "main.options" and "+0x8" inside a variable.
+func (t *symbols) at(addr uint64) (name []byte, rest string) {
 	if t == nil {
-		return ""
+		return nil, ""
 	}
 	i, _ := slices.BinarySearchFunc(t.all, addr, func(s symbol, a uint64) int {
 		if s.addr <= a {
@@ -106,15 +106,15 @@ func (t *symbols) at(addr uint64) string {
 		return 1
 	})
 	if i == 0 {
-		return ""
+		return nil, ""
 	}
 	s := t.all[i-1]
-	name := string(cString(t.strs[s.name:], maxName))
+	name = cString(t.strs[s.name:], maxName)
 	switch {
 	case s.addr == addr:
-		return name
-	case addr-s.addr < s.size && name != "":
-		return fmt.Sprintf("%s+%#x", name, addr-s.addr)
+		return name, ""
+	case addr-s.addr < s.size && len(name) > 0:
+		return name, fmt.Sprintf("+%#x", addr-s.addr)
 	}
-	return ""
+	return nil, ""
 }

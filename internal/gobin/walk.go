@@ -5,8 +5,11 @@ import (
 )
 
 // maxJumpTable bounds the targets read for one indirect jump; a switch of the
-// standard library has some hundred at most.
-const maxJumpTable = 4096
+// standard library has some hundred at most. They are read in pieces.
+const (
+	maxJumpTable   = 4096
+	jumpTablePiece = 16
+)
 
 // walk is one function, decoded from its start to its end.
 type walk struct {
@@ -15,13 +18,14 @@ type walk struct {
 	code   []byte
 	insts  []amd64.Inst
 	labels map[uint64]bool // where a jump of the function goes to
+	words  map[uint64]bool // addresses of the words of jump tables that were read
 }
 
 // newWalk decodes the function. It is false when that fails or when a jump goes
 // to a place that is not known: then nothing in the function is straight-line
 // code for sure.
 func (f *File) newWalk(entry uint64, code []byte) (*walk, bool) {
-	w := &walk{f: f, entry: entry, code: code, labels: map[uint64]bool{}}
+	w := &walk{f: f, entry: entry, code: code, labels: map[uint64]bool{}, words: map[uint64]bool{}}
 	var regs registers
 	for at := 0; at < len(code); {
 		in, err := amd64.Decode(code[at:])
@@ -78,13 +82,23 @@ func (w *walk) jumpTable(in amd64.Inst, code []byte, regs *registers) bool {
 	if sib>>6 != 3 || !base.known {
 		return false
 	}
-	words := w.f.pointers(base.v, maxJumpTable)
-	n := 0
-	for n < len(words) && words[n]-w.entry < uint64(len(w.code)) {
-		w.labels[words[n]] = true
-		n++
+	for n := 0; n < maxJumpTable; n += jumpTablePiece {
+		at := base.v + uint64(8*n)
+		words := w.f.pointers(at, jumpTablePiece)
+		for i, target := range words {
+			if w.words[at+uint64(8*i)] {
+				return true // from here on it was read for another jump
+			}
+			if target-w.entry >= uint64(len(w.code)) {
+				return n+i > 0
+			}
+			w.labels[target], w.words[at+uint64(8*i)] = true, true
+		}
+		if len(words) < jumpTablePiece {
+			return n+len(words) > 0
+		}
 	}
-	return n > 0 && n < maxJumpTable
+	return false
 }
 
 // calls follows the constants and reports the registers at each direct call.

@@ -35,11 +35,15 @@ var _ site.Image = (*Image)(nil)
 
 // Load reads the ELF file behind /proc/self/exe and finds it in the memory map.
 func Load() (*Image, error) {
-	f, err := elf.Open("/proc/self/exe")
+	f, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
 	defer f.Close()
+	prog, err := readProgram(f)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrImage, err)
+	}
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
@@ -50,7 +54,7 @@ func Load() (*Image, error) {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
 	pc := uint64(reflect.ValueOf(Load).Pointer())
-	img, err := locate(f, ms, pc)
+	img, err := locate(prog, ms, pc)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
@@ -62,7 +66,7 @@ func Load() (*Image, error) {
 
 // locate works out the load bias from the mapping that holds pc, which is an
 // address in our own text, and the segment of the file that it maps.
-func locate(f *elf.File, ms []mapping, pc uint64) (*Image, error) {
+func locate(f *program, ms []mapping, pc uint64) (*Image, error) {
 	var here *mapping
 	for i := range ms {
 		if ms[i].start <= pc && pc < ms[i].end {
@@ -72,19 +76,22 @@ func locate(f *elf.File, ms []mapping, pc uint64) (*Image, error) {
 	if here == nil {
 		return nil, fmt.Errorf("no mapping holds our own code at %#x", pc)
 	}
-	for _, p := range f.Progs {
-		if p.Type != elf.PT_LOAD || p.Flags&elf.PF_X == 0 {
+	for _, p := range f.progs {
+		if !loaded(p, elf.PF_X) {
 			continue
 		}
 		inFile := pc - here.start + here.offset // where in the file pc came from
-		if inFile < p.Off || inFile >= p.Off+p.Filesz {
+		if inFile < p.Off || inFile-p.Off >= p.Filesz {
 			continue
 		}
 		img := &Image{bias: pc - (p.Vaddr + inFile - p.Off), off: p.Off}
-		if f.Type == elf.ET_EXEC && img.bias != 0 {
+		if f.kind == elf.ET_EXEC && img.bias != 0 {
 			return nil, fmt.Errorf("expected a fixed load address, found a bias of %#x", img.bias)
 		}
 		img.lo, img.hi = p.Vaddr+img.bias, p.Vaddr+img.bias+p.Filesz
+		if img.hi <= img.lo {
+			return nil, fmt.Errorf("text of %#x bytes at %#x has no end", p.Filesz, img.lo)
+		}
 		if err := covered(ms, img.lo, img.hi); err != nil {
 			return nil, err
 		}
@@ -95,9 +102,14 @@ func locate(f *elf.File, ms []mapping, pc uint64) (*Image, error) {
 		"plugins and C shared libraries are not patched", pc, here.path)
 }
 
-func (img *Image) addData(f *elf.File) {
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_W != 0 {
+// loaded reports whether the kernel maps the segment, with this permission.
+func loaded(p elf.Prog64, flag elf.ProgFlag) bool {
+	return elf.ProgType(p.Type) == elf.PT_LOAD && elf.ProgFlag(p.Flags)&flag != 0
+}
+
+func (img *Image) addData(f *program) {
+	for _, p := range f.progs {
+		if loaded(p, elf.PF_W) {
 			start := p.Vaddr + img.bias
 			img.data = append(img.data, site.Range{Start: start, End: start + p.Memsz})
 		}

@@ -3,6 +3,7 @@
 package self
 
 import (
+	"bytes"
 	"debug/elf"
 	"reflect"
 	"strings"
@@ -100,14 +101,12 @@ func TestLocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := func(typ elf.Type, vaddr uint64) *elf.File {
-		f := &elf.File{FileHeader: elf.FileHeader{Type: typ}}
-		f.Progs = []*elf.Prog{
-			{ProgHeader: elf.ProgHeader{Type: elf.PT_LOAD, Flags: elf.PF_R, Vaddr: vaddr, Filesz: 0x1000}},
-			{ProgHeader: elf.ProgHeader{Type: elf.PT_LOAD, Flags: elf.PF_R | elf.PF_X, Vaddr: vaddr + 0x1000, Off: 0x1000, Filesz: 0x1ff000}},
-			{ProgHeader: elf.ProgHeader{Type: elf.PT_LOAD, Flags: elf.PF_R | elf.PF_W, Vaddr: vaddr + 0x200000, Off: 0x200000, Filesz: 0x1000, Memsz: 0x100000}},
+	file := func(typ elf.Type, vaddr uint64) *program {
+		p, err := readProgram(bytes.NewReader(fakeHead(typ, vaddr)))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return f
+		return p
 	}
 	img, err := locate(file(elf.ET_EXEC, 0x400000), ms, 0x402000)
 	if err != nil || img.bias != 0 || img.lo != 0x401000 || img.hi != 0x600000 || !img.InData(0x6fffff) || img.InData(0x700000) {
@@ -123,7 +122,7 @@ func TestLocate(t *testing.T) {
 	if _, err := locate(file(elf.ET_DYN, 0), ms, 0x300000); err == nil || !strings.Contains(err.Error(), "no mapping") {
 		t.Errorf("unmapped code: %v", err)
 	}
-	if _, err := locate(&elf.File{}, ms, 0x402000); err == nil || !strings.Contains(err.Error(), "shared libraries") {
+	if _, err := locate(&program{}, ms, 0x402000); err == nil || !strings.Contains(err.Error(), "shared libraries") {
 		t.Errorf("code of another file: %v", err)
 	}
 }

@@ -110,6 +110,8 @@ type confirmer struct {
 	at    uint64 // decoded up to here
 	in    insn.Inst
 	err   error // decoding of this function ended here
+
+	name, reason string // what forbidden said of the last name
 }
 
 // confirm finds the instruction that owns the displacement.
@@ -187,13 +189,16 @@ func (c *confirmer) judge(s *Site, seg Segment) {
 		s.Why = err.Error()
 		return
 	}
-	if reason := forbidden(s.Func); reason != "" {
-		s.Why = reason
+	if entry, _, ok := c.img.Func(s.Addr + uint64(in.Len) - 1); !ok || entry != s.Entry {
+		// No compiler's work. Where functions overlap, so may sites.
+		s.Why = "the function ends inside of the instruction"
+		return
+	}
+	if s.Why = c.forbidden(s.Func); s.Why != "" {
 		return
 	}
 	if _, outer, ok := c.img.Func(s.Entry); ok {
-		if reason := forbidden(outer); reason != "" {
-			s.Why = reason
+		if s.Why = c.forbidden(outer); s.Why != "" {
 			return
 		}
 	}
@@ -205,4 +210,13 @@ func (c *confirmer) judge(s *Site, seg Segment) {
 	if form == insn.CmpByte {
 		s.Why = flagsRead(code[in.Len:])
 	}
+}
+
+// forbidden is the function of that name. The sites of a function come one after
+// the other, and a name can be long.
+func (c *confirmer) forbidden(name string) string {
+	if name != c.name {
+		c.name, c.reason = name, forbidden(name)
+	}
+	return c.reason
 }

@@ -154,6 +154,22 @@ func TestFindMany(t *testing.T) {
 	}
 }
 
+// TestFunctionEndsInside: an instruction that the next function begins in is
+// reported, and stays.
+func TestFunctionEndsInside(t *testing.T) {
+	for split := uint64(3); split <= 7; split++ {
+		var img fakeImage
+		at := img.add("main.f", "80 3d K+1 00 74 00 c3")
+		end := img.funcs[0].end
+		img.funcs = []fakeFunc{{at, at + split, "main.f"}, {at + split, end, "main.g"}}
+		got := Find(&img, oneKey)
+		if len(got) != 1 || got[0].Patchable() != (split == 7) ||
+			split < 7 && !strings.Contains(got[0].Why, "ends inside") {
+			t.Errorf("split at +%d: %+v", split, got)
+		}
+	}
+}
+
 func TestNoKeysNoText(t *testing.T) {
 	var img fakeImage
 	if got := Find(&img, oneKey); len(got) != 0 {
@@ -209,6 +225,7 @@ func FuzzFind(f *testing.F) {
 	var img fakeImage
 	img.add("main.f", "49 3b 66 10 80 3d K+1 00 0f 84 00 00 00 00 0f b6 05 K 44 0f b6 05 K c3")
 	f.Add(img.bytes, uint16(0))
+	f.Add(img.bytes, uint16(8))
 	f.Add([]byte{0x80, 0x3d}, uint16(1))
 	f.Fuzz(func(t *testing.T, text []byte, split uint16) {
 		n := uint64(len(text))
@@ -222,6 +239,9 @@ func FuzzFind(f *testing.F) {
 			form, in, ok := insn.Recognize(code)
 			if !ok || form != s.Form || insn.Target(s.Addr, in, code) != keyAt {
 				t.Errorf("offered % x at %#x", s.Code.B[:s.Code.N], s.Addr)
+			}
+			if end := s.Addr + uint64(s.Code.N); s.Addr < cut && end > cut {
+				t.Errorf("offered % x at %#x, where a function ends at %#x", s.Code.Bytes(), s.Addr, cut)
 			}
 			if other, err := x86asm.Decode(code, 64); err != nil || other.Len != int(s.Code.N) {
 				t.Errorf("offered % x at %#x, x86asm says %v, %v", s.Code.B[:s.Code.N], s.Addr, other, err)

@@ -40,8 +40,14 @@ type Site struct {
 	Why       string `json:"why"` // why not; "" if it is
 }
 
+// maxListBytes bounds the text of a list, which is some 200 bytes for a site. A
+// hostile file can name thousands of sites with the same long name.
+const maxListBytes = 64 << 20
+
 // Read lists the keys and sites of the binary at path.
-func Read(path string) (*List, error) {
+func Read(path string) (*List, error) { return read(path, maxListBytes) }
+
+func read(path string, limit int) (*List, error) {
 	f, err := gobin.Open(path)
 	if err != nil {
 		return nil, err
@@ -52,10 +58,11 @@ func Read(path string) (*List, error) {
 	if err != nil {
 		l.note("keys that are not registered may be missing: %v", err)
 	}
-	l.addKeys(f, keys)
-	for _, at := range f.UnknownRegistrations() {
-		file, line := f.Line(at)
-		l.note("the call of Register at %s:%d (%#x) has arguments that are no constants: its key is not listed", file, line, at)
+	calls := f.UnknownRegistrations()
+	sites := site.Find(f, l.addKeys(keys))
+	if l.add(f, sites, calls, limit) > limit {
+		return nil, fmt.Errorf("%s: the list of %d keys, %d sites and %d unknown calls of Register has more than %d bytes; "+
+			"names so long or sites so many are not those of a program that Go built", path, len(keys), len(sites), len(calls), limit)
 	}
 	for _, s := range []string{"-race", "-msan", "-asan"} {
 		if f.Settings()[s] == "true" {
@@ -72,7 +79,7 @@ func (l *List) note(format string, args ...any) {
 // keyWidth is how many bytes a site of a Bool reads.
 const keyWidth = 1
 
-func (l *List) addKeys(f *gobin.File, keys []gobin.Key) {
+func (l *List) addKeys(keys []gobin.Key) []site.Key {
 	targets := make([]site.Key, len(keys))
 	for i, k := range keys {
 		targets[i] = site.Key{Addr: k.Addr, Width: keyWidth}
@@ -80,9 +87,30 @@ func (l *List) addKeys(f *gobin.File, keys []gobin.Key) {
 			Name: k.Name, Desc: k.Desc, Symbol: k.Symbol, Type: k.Type, Addr: fmt.Sprintf("%#x", k.Addr), Sites: []Site{},
 		})
 	}
-	for _, s := range site.Find(f, targets) {
+	return targets
+}
+
+// siteBytes is what the text of a site or note takes besides its names.
+const siteBytes = 128
+
+// add adds sites and unknown calls, and returns about how long the text of the list is. It
+// stops when that is more than limit.
+func (l *List) add(f *gobin.File, sites []site.Site, calls []uint64, limit int) (size int) {
+	for i := range l.Keys {
+		k := &l.Keys[i]
+		size += siteBytes + len(k.Name) + len(k.Desc) + len(k.Symbol)
+	}
+	for i := 0; i < len(sites) && size <= limit; i++ {
+		s := &sites[i]
 		out := Site{Func: s.Func, Addr: fmt.Sprintf("%#x", s.Addr), Form: s.Form.String(), Patchable: s.Patchable(), Why: s.Why}
 		out.File, out.Line = f.Place(s.Addr, site.OurFile)
 		l.Keys[s.Key].Sites = append(l.Keys[s.Key].Sites, out)
+		size += siteBytes + len(out.Func) + len(out.File) + len(out.Why)
 	}
+	for i := 0; i < len(calls) && size <= limit; i++ {
+		file, line := f.Line(calls[i])
+		l.note("the call of Register at %s:%d (%#x) has arguments that are no constants: its key is not listed", file, line, calls[i])
+		size += siteBytes + len(file)
+	}
+	return size
 }

@@ -155,6 +155,19 @@ func printKey(label string, k *statickey.Bool) {
 	fmt.Printf("key %s %#x\n", label, uintptr(unsafe.Pointer(k)))
 }
 
+// sites reads keys where the compiler knows them: a branch, and a value.
+//
+//go:noinline
+func sites() (n int, on bool) {
+	if TraceSends.Enabled() {
+		n++
+	}
+	if nested.key.Enabled() {
+		n += 2
+	}
+	return n, TraceDrops.Enabled()
+}
+
 // Main registers the rest and prints what the running program knows of itself.
 func Main() {
 	must(errDrops)
@@ -166,6 +179,9 @@ func Main() {
 	_, err := registerLeveled(len(os.Args))
 	must(err)
 
+	if n, on := sites(); n != 0 || on {
+		fmt.Println("keys are on")
+	}
 	printFunc("main", Main)
 	printFunc("register", statickey.Register)
 	printFunc("leveled", registerLeveled)
