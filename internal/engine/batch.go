@@ -211,15 +211,34 @@ func (e *Engine) drive(m *protocol.Machine) protocol.Outcome {
 	}
 	e.driving = false
 	out := m.Outcome()
+	if out.Unsynced {
+		e.owed = out.Err
+	}
 	if out.Stuck {
 		e.stuck = &stuckBatch{machine: *m, pokes: slices.Clone(e.pokes), err: e.failure(out)}
 	}
 	return out
 }
 
-// recoverLocked tries to get a stuck batch out of the way before anything else
-// is patched. Its trapped sites work meanwhile, through the vector.
+// recoverLocked clears up after an earlier batch before anything else is done: it
+// tries to get a stuck one out of the way, whose trapped sites work meanwhile,
+// through the vector; and it makes the sync that one could not make behind its
+// undo. Until then no call can promise what any check sees, not even one that
+// changes nothing.
 func (e *Engine) recoverLocked() error {
+	if err := e.unstick(); err != nil {
+		return err
+	}
+	if e.owed == nil {
+		return nil
+	}
+	if err := e.sync(); err != nil {
+		return &SiteError{Step: protocol.StepStoreSync.String(), Unsynced: true, Err: fmt.Errorf("the sync that an earlier batch (%w) owes: %w", e.owed, err)}
+	}
+	return nil
+}
+
+func (e *Engine) unstick() error {
 	if e.stuck == nil {
 		return nil
 	}

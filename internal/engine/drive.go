@@ -27,11 +27,7 @@ func (e *Engine) perform(ef protocol.Effect) protocol.Result {
 		e.m.Retire()
 		return protocol.Result{}
 	case protocol.StepTrapSync, protocol.StepTailSync, protocol.StepHeadSync, protocol.StepStoreSync:
-		err := e.m.Sync()
-		if err == nil {
-			e.count.Syncs++
-		}
-		return protocol.Result{Err: err}
+		return protocol.Result{Err: e.sync()}
 	}
 	for i := ef.From; i < ef.To; i++ {
 		if err := e.performSite(ef, &e.pokes[i]); err != nil {
@@ -42,6 +38,16 @@ func (e *Engine) perform(ef protocol.Effect) protocol.Result {
 		}
 	}
 	return protocol.Result{}
+}
+
+// sync makes one sync. It also makes up for one that was owed.
+func (e *Engine) sync() error {
+	err := e.m.Sync()
+	if err == nil {
+		e.count.Syncs++
+		e.owed = nil
+	}
+	return err
 }
 
 // performSite carries out the steps that touch one site.

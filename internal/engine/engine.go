@@ -38,6 +38,7 @@ type Engine struct {
 	pokes   []poke  // of the batch at hand; reused
 	entries entries // of the vector; reused
 	stuck   *stuckBatch
+	owed    error // the sync behind an undo failed so, and none has been made since
 
 	count    Counters
 	problems []string

@@ -22,7 +22,7 @@ type SiteError struct {
 	// Undone: every site and the byte show the old value again, on every CPU.
 	// It is false in two cases. Unsynced: the old bytes are back, but the sync
 	// behind them failed, so for a while a CPU may still act on what was there:
-	// the new value, or with int3 a trap, which shows the old one. Else the
+	// the new value, or with int3 a trap byte. Else the
 	// text could be neither changed nor restored; trapped sites go on working
 	// through the trap handler, and the next call tries again.
 	Undone   bool

@@ -332,3 +332,39 @@ func TestUnsynced(t *testing.T) {
 	w.f.heal()
 	w.shows(0, 0)
 }
+
+// TestDebt: a sync that could not be made behind an undo is made before any other
+// call returns nil, also before one that has nothing to change.
+func TestDebt(t *testing.T) {
+	for name, stuck := range map[string]bool{"undone": false, "stuck": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "store").armed()
+			w.f.failSync = func(int) error { return errInjected }
+			if stuck {
+				w.f.failRescue = errInjected
+				base := w.f.pokes
+				w.f.failPoke = func(nth int, _ uintptr) error { return injectIf(nth > base) }
+			}
+			if err := w.set(w.alpha, 1); err == nil || (w.stuck != nil) != stuck {
+				t.Fatalf("error %v, stuck %v", err, w.stuck)
+			}
+			w.f.failPoke, w.f.failRescue = nil, nil
+			var se *SiteError
+			if err := w.set(w.alpha, 0); !errors.As(err, &se) || se.Undone || !se.Unsynced {
+				t.Errorf("Set to the old value, with the sync still failing: %v", err)
+			}
+			if !w.Status().Unsynced {
+				t.Error("Status does not say that a sync is owed")
+			}
+			w.f.heal()
+			before := w.f.syncs
+			if err := w.set(w.alpha, 0); err != nil || w.f.syncs != before+1 || w.Status().Unsynced {
+				t.Errorf("Set to the old value: %v, %d syncs", err, w.f.syncs-before)
+			}
+			if err := w.set(w.alpha, 0); err != nil || w.f.syncs != before+1 {
+				t.Errorf("once more: %v, %d syncs", err, w.f.syncs-before)
+			}
+			w.shows(0, 0)
+		})
+	}
+}

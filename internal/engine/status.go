@@ -38,6 +38,7 @@ type Status struct {
 	Keys      int      `json:"keys"`      // registered, or found in the text when they were set
 	Sites     int      `json:"sites"`     // found so far
 	Armed     int      `json:"armed"`     // hold their value as an immediate
+	Unsynced  bool     `json:"unsynced"`  // a sync is owed: a CPU may act on bytes that are gone
 	Counters  Counters `json:"counters"`
 	// Problems are mistakes of use that were survived: a name taken twice, a
 	// key on the heap or copied, a wrong environment variable.
@@ -68,6 +69,7 @@ func (e *Engine) Status() Status {
 		s.Counters.TrapHits, s.Counters.TrapLate = t.Hits, t.Late
 		s.Counters.TrapRetried, s.Counters.TrapForeign = t.Retried, t.Foreign
 	}
+	s.Unsynced = e.owed != nil
 	s.Problems = append([]string{}, e.problems...)
 	if e.dropped > 0 {
 		s.Problems = append(s.Problems, fmt.Sprintf("and %d more", e.dropped))

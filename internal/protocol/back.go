@@ -99,7 +99,11 @@ func (m *Machine) nextBack(r Result) {
 	case StepHeadSync:
 		m.goTo(StepRetire, m.end)
 	case StepStore:
-		m.goTo(StepStoreSync, m.headTo)
+		if m.plan.NoSync {
+			m.finishChunkBack()
+		} else {
+			m.goTo(StepStoreSync, m.headTo)
+		}
 	case StepRetire, StepStoreSync:
 		m.finishChunkBack()
 	}

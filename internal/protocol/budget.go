@@ -3,7 +3,7 @@ package protocol
 // Syncs returns how many syncs the plan takes when nothing fails: the budget
 // that tests and the simulation hold the machine to.
 func Syncs(p Plan) int {
-	if p.Sites == 0 {
+	if p.Sites == 0 || p.NoSync {
 		return 0
 	}
 	perChunk := 3

@@ -21,6 +21,9 @@ type Plan struct {
 	// HeadsOnly: no site changes a byte behind its first one, so steps 3 and
 	// 3s have nothing to do and are left out.
 	HeadsOnly bool
+	// NoSync: the store protocol without its sync. Whoever needs to know that
+	// the change is seen syncs later.
+	NoSync bool
 }
 
 // ErrPlan is wrapped by the error of [New] for a plan that makes no sense.
@@ -58,6 +61,9 @@ func New(p Plan) (Machine, error) {
 		m.chunk = min(1, p.VectorMax)
 	default:
 		return m, fmt.Errorf("%w: unknown strategy %d", ErrPlan, p.Strategy)
+	}
+	if p.NoSync && p.Strategy != Store {
+		return m, fmt.Errorf("%w: %v cannot leave out its syncs", ErrPlan, p.Strategy)
 	}
 	if p.Sites < 0 || (p.Sites > 0 && m.chunk <= 0) {
 		return m, fmt.Errorf("%w: %d sites, a vector of %d", ErrPlan, p.Sites, p.VectorMax)
@@ -128,14 +134,22 @@ func (m *Machine) nextForward() {
 	case StepHeadSync:
 		m.goTo(StepRetire, m.end)
 	case StepStore:
-		m.goTo(StepStoreSync, m.end)
-	case StepRetire, StepStoreSync:
-		if m.end == m.plan.Sites {
-			m.done = true
-			return
+		if m.plan.NoSync {
+			m.finishChunk()
+		} else {
+			m.goTo(StepStoreSync, m.end)
 		}
-		m.startChunk(m.end)
+	case StepRetire, StepStoreSync:
+		m.finishChunk()
 	}
+}
+
+func (m *Machine) finishChunk() {
+	if m.end == m.plan.Sites {
+		m.done = true
+		return
+	}
+	m.startChunk(m.end)
 }
 
 func (m *Machine) startChunk(base int) {

@@ -142,7 +142,9 @@ func plans() []Plan {
 		for n := range 6 {
 			for vec := 1; vec <= 3; vec++ {
 				ps = append(ps, Plan{Strategy: s, Sites: n, VectorMax: vec})
-				if s != Store {
+				if s == Store {
+					ps = append(ps, Plan{Strategy: s, Sites: n, VectorMax: vec, NoSync: true})
+				} else {
 					ps = append(ps, Plan{Strategy: s, Sites: n, VectorMax: vec, HeadsOnly: true})
 				}
 			}
@@ -292,6 +294,7 @@ func TestBadPlans(t *testing.T) {
 		{Strategy: Int3, Sites: 1},
 		{Strategy: Int3, Sites: -1, VectorMax: 1},
 		{Strategy: OneAtATime, Sites: 1},
+		{Strategy: Int3, Sites: 1, VectorMax: 1, NoSync: true},
 	} {
 		if _, err := New(p); !errors.Is(err, ErrPlan) {
 			t.Errorf("New(%+v) = %v, want ErrPlan", p, err)

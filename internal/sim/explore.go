@@ -10,6 +10,7 @@ type Result struct {
 	World     string     `json:"name"`
 	States    int        `json:"states"`
 	Finished  int        `json:"finished"` // states in which everything is done
+	Events    []bool     `json:"-"`        // by Event: it happened
 	Violation *Violation `json:"violation,omitempty"`
 }
 
@@ -20,6 +21,7 @@ type explorer struct {
 	hashes [2]maphash.Hash
 	other  scratch
 	ends   int
+	events [eventsMax]bool
 }
 
 // node is a state on the way of the explorer, and what is possible in it.
@@ -71,11 +73,12 @@ func Explore(w World, m Mutant) (Result, error) {
 		push(&n.state)
 		child := &stack[depth-1]
 		x.apply(&child.state, a)
+		x.events[x.event] = true
 		if x.found == nil && !x.enter(child) {
 			depth--
 		}
 	}
-	r := Result{World: w.Name, States: len(x.seen), Finished: x.ends, Violation: x.found}
+	r := Result{World: w.Name, States: len(x.seen), Finished: x.ends, Events: x.events[:], Violation: x.found}
 	if x.found != nil {
 		for _, n := range stack[:depth] {
 			if n.at > 0 {
@@ -107,7 +110,7 @@ func (x *explorer) enter(n *node) bool {
 	for actor := range x.actors() {
 		n.atoms = x.atoms(&n.state, actor, n.atoms)
 	}
-	if x.done(&n.state) && !x.mutant.SafetyOnly {
+	if (x.done(&n.state) || x.leftStuck(&n.state)) && !x.mutant.SafetyOnly {
 		x.alone(&n.state, &x.other)
 	}
 	if len(n.atoms) == 0 {
@@ -120,7 +123,7 @@ func (x *explorer) enter(n *node) bool {
 // atEnd checks a state in which nobody can take a step: liveness means that all
 // are done. A thread that runs in circles is another matter; see alone.
 func (m *model) atEnd(s *state) {
-	if !m.done(s) {
+	if !m.done(s) && !m.leftStuck(s) {
 		m.violate(CheckLiveness, "the patcher can take no step")
 	}
 	for i := range s.threads {
@@ -128,6 +131,12 @@ func (m *model) atEnd(s *state) {
 			m.violate(CheckLiveness, fmt.Sprintf("CPU%d can take no step in %s", s.threads[i].cpu, placeNames[s.threads[i].at]))
 		}
 	}
+}
+
+// leftStuck: the last call returned and could not finish. Trapped sites work on, by
+// the vector.
+func (m *model) leftStuck(s *state) bool {
+	return s.stuck && !s.active && int(s.begun) == m.world.Batches
 }
 
 // Find looks for the shortest way to a violation, or, if want is not NoEvent, to

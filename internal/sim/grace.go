@@ -8,7 +8,8 @@ import (
 )
 
 // After a batch of calls the stub that no site leads to any more is freed, once
-// no thread can be inside: the grace period.
+// no CPU can lead there, which takes a sync that succeeded, and no thread can be
+// inside: the grace period.
 
 // Phases of the way from the last effect to the return.
 const (
@@ -20,8 +21,8 @@ const (
 // dying returns the value whose stub is to be freed: the old one, or the new
 // one if the batch failed. Threads may have entered that, too: a trapped thread
 // is sent there before its site leads there.
-func (s *state) dying() uint8 {
-	if s.p.machine.Outcome().Err != nil {
+func (m *model) dying(s *state) uint8 {
+	if (s.p.machine.Outcome().Err != nil) != (m.mutant.flaw == freesTheLiveStub) {
 		return s.target(protocol.Forward)
 	}
 	return s.shown
@@ -50,7 +51,12 @@ func (m *model) quiescent(s *state, i int) bool {
 	if i < m.world.Isolated && tracking.Passed(t.snap, t.word) {
 		return true
 	}
-	inside := func(f frame) bool { return f.at == stub && f.value == s.dying() }
+	inside := func(f frame) bool {
+		if f.at >= trap && f.at <= unknown { // the look is taken by a signal, and those have to wait
+			return m.mutant.flaw != graceVisitsHandlers
+		}
+		return f.at == stub && f.value == m.dying(s)
+	}
 	if t.inSignal && inside(t.outer) && m.mutant.flaw != graceTopFrameOnly {
 		return false
 	}
@@ -67,11 +73,15 @@ func (s *state) snapshot() {
 func (m *model) grace(s *state, a atom) {
 	failed := s.p.machine.Outcome().Err != nil
 	switch {
+	case s.p.phase == graceBegins && m.unfinished(s):
 	case !m.world.Calls || s.p.phase == graceOver:
 		m.atReturn(s)
 	case a.op == opVisit:
 		s.p.waits &^= 1 << a.arg
 		m.say("grace period: CPU%d is outside the stub", int(s.threads[a.arg].cpu))
+	case s.p.phase == graceBegins && s.owed && m.mutant.flaw != freesWithDebt:
+		s.p.phase = graceOver
+		m.say("frees nothing: a sync is owed, a CPU may still lead there")
 	case s.p.phase == graceBegins:
 		s.p.phase = graceWaits
 		s.p.waits = 1<<len(s.threads) - 1
@@ -93,7 +103,7 @@ func (m *model) grace(s *state, a atom) {
 }
 
 func (m *model) free(s *state) {
-	dying := s.dying()
+	dying := m.dying(s)
 	s.freed[dying] = true
 	if s.p.at == 1 {
 		m.event = EventGrace
@@ -102,6 +112,7 @@ func (m *model) free(s *state) {
 	for _, c := range s.mem[:m.world.Sites] {
 		if c[tail] == dying || c[head] == dying {
 			m.violate(CheckFreed, fmt.Sprintf("stub %d is freed and a site leads there: %s", dying, c))
+			return
 		}
 	}
 	m.say("frees stub %d", int(dying))

@@ -16,23 +16,32 @@ func (m *model) handle(s *state, t *thread) {
 		m.say("handler reads the sequence count")
 	case search:
 		t.at, t.value = missing, 0
-		if m.mutant.finds(s.vec, t.site) {
+		if !t.sent && m.mutant.finds(s.vec, t.site) {
 			t.at, t.value = found, s.vec.value
 		}
 		m.say("handler searches the vector: " + placeNames[t.at])
 	case found:
 		m.emulate(s, t)
+	case resume:
+		m.say("goes on behind the site")
+		m.shows(t, t.value)
 	case missing:
 		m.notFound(s, t)
 	case unknown:
 		m.foreign(s, t)
-	case sent:
-		m.notOurs(t)
 	}
 }
 
 // again is H3 and H4: the instruction pointer goes back to the site.
 func (m *model) again(t *thread, why string) {
+	if t.sent && m.mutant.flaw != noSignalCode {
+		m.passOn(t)
+		return
+	}
+	if t.sent {
+		m.violate(CheckTorn, fmt.Sprintf("CPU%d: a SIGTRAP from kill(2) sets the thread back into the instruction before", t.cpu))
+		return
+	}
 	t.at, t.seq, t.value = fetch, 0, 0
 	m.say("executes the site again: " + why)
 }
@@ -52,13 +61,21 @@ func (m *model) emulate(s *state, t *thread) {
 			m.event = EventNext
 		}
 		m.say("handler shows the value in place of the site (H2): %d", int(t.value))
-		m.shows(t, t.value)
+		t.at, t.seq = resume, 0
 	}
 }
 
 // notFound looks at the byte: H4, a late trap, if it is no trap byte any more.
 func (m *model) notFound(s *state, t *thread) {
 	switch {
+	case t.sent && m.mutant.flaw != noSignalCode:
+		m.passOn(t)
+	case m.mutant.flaw == byteLast:
+		if s.vec.seq != t.seq {
+			m.again(t, "H3, the vector has changed")
+			return
+		}
+		t.at = unknown
 	case s.mem[t.site][head] == trapped && m.mutant.flaw != swallowsForeign:
 		t.at = unknown
 		m.say("handler finds CC at the site")
@@ -73,7 +90,9 @@ func (m *model) notFound(s *state, t *thread) {
 // foreign is H5: a trap byte that is not ours goes to its owner.
 func (m *model) foreign(s *state, t *thread) {
 	switch {
-	case s.vec.seq != t.seq && m.mutant.flaw != noRecheck:
+	case m.mutant.flaw == byteLast && s.mem[t.site][head] != trapped:
+		m.again(t, "H4, a late trap")
+	case s.vec.seq != t.seq && m.mutant.flaw != noRecheck && m.mutant.flaw != byteLast:
 		m.event = EventMoved
 		m.again(t, "H3, the vector has changed")
 	case int(t.site) < m.world.Sites:
@@ -84,13 +103,9 @@ func (m *model) foreign(s *state, t *thread) {
 	}
 }
 
-// notOurs is H1: the thread stands in front of an instruction, not behind a
-// trap byte.
-func (m *model) notOurs(t *thread) {
-	if m.mutant.flaw == noSignalCode {
-		m.violate(CheckTorn, fmt.Sprintf("CPU%d: a SIGTRAP from kill(2) sets the thread back into the instruction before", t.cpu))
-		return
-	}
+// passOn is H1: the signal says that no int3 raised it; the thread stands in front
+// of an instruction, not behind a trap byte.
+func (m *model) passOn(t *thread) {
 	t.frame, t.outer, t.inSignal = t.outer, frame{}, false
 	m.say("handler passes it on (H1)")
 }

@@ -11,47 +11,66 @@ func (m *model) enter(t *thread) {
 }
 
 // isolation is the way out, or a signal handler's way in and out. Coming back
-// takes two atoms: the word is swapped, then what it owed is done; both before
-// any patchable text.
+// takes three atoms: the word is swapped, what is owed is done, and the word says
+// so; all of them before any patchable text.
 func (m *model) isolation(s *state, i int) {
 	t := &s.threads[i]
 	switch t.at {
 	case isolated:
 		m.comeOut(s, t)
 	case sigEnter:
-		if t.outer.at != isolated || m.mutant.flaw == signalDoesNotEnter {
-			t.at = idle
-			m.say("signal handler runs")
-			return
-		}
-		m.comeOut(s, t)
+		m.enterHandler(s, t)
 	case early:
-		t.word, _ = layout.Leave(t.word) // and forgets what was owed meanwhile
+		t.word = layout.Leave(t.word).Done() // and forgets what was owed meanwhile
 		t.at = idle
 		m.say("is back")
 	case catchUp:
-		m.say("owes nothing")
-		if tracking.Work(t.value)&tracking.Sync != 0 {
-			m.catchUp(s, t)
-		}
-		t.at, t.value = idle, 0
+		m.catchUp(s, t)
+	case caughtUp:
+		t.word = t.word.Done()
+		t.at = idle
+		m.say("has done what it owed")
 	case sigLeave:
-		if t.outer.at == isolated && m.mutant.flaw != signalForgetsState {
+		if t.cameOut && m.mutant.flaw != signalForgetsState {
 			t.word, _ = layout.Enter(t.word, tracking.User)
 		}
-		t.frame, t.outer, t.inSignal = t.outer, frame{}, false
+		t.frame, t.outer, t.inSignal, t.cameOut = t.outer, frame{}, false, false
 		m.say("signal handler returns to " + placeNames[t.at])
 	}
 }
 
-func (m *model) catchUp(s *state, t *thread) {
-	if m.mutant.flaw == noIsolatedCatchUp {
-		m.say("forgets what it owes")
-		return
+// enterHandler is the start of a signal handler that may run patchable text: it
+// ends an isolation, as far as the word tells, and does what is owed even if the
+// thread that it interrupts was about to.
+func (m *model) enterHandler(s *state, t *thread) {
+	switch {
+	case m.mutant.flaw == signalDoesNotEnter:
+		t.at = idle
+		m.say("signal handler runs")
+	case t.word.State() != tracking.Kernel:
+		t.cameOut = true
+		m.comeOut(s, t)
+	case t.word.Work() != 0 && m.mutant.flaw != signalTrustsKernel:
+		t.at = catchUp
+		m.say("signal handler finds work in the word")
+	default:
+		t.at = idle
+		m.say("signal handler runs")
 	}
-	s.serialize(t.cpu)
-	m.event = EventOwed
-	m.say("does what it owes: serializes")
+}
+
+func (m *model) catchUp(s *state, t *thread) {
+	t.at = caughtUp
+	switch {
+	case t.word.Work()&tracking.Sync == 0:
+		m.say("owes nothing")
+	case m.mutant.flaw == noIsolatedCatchUp:
+		m.say("forgets what it owes")
+	default:
+		s.serialize(t.cpu)
+		m.event = EventOwed
+		m.say("does what it owes: serializes")
+	}
 }
 
 func (m *model) comeOut(s *state, t *thread) {
@@ -64,8 +83,7 @@ func (m *model) comeOut(s *state, t *thread) {
 		m.say("does what it owes")
 		return
 	}
-	var owed tracking.Work
-	t.word, owed = layout.Leave(t.word)
-	t.at, t.value = catchUp, uint8(owed)
-	m.say("comes out of isolation, swaps its word")
+	t.word = layout.Leave(t.word)
+	t.at = catchUp
+	m.say("comes out of isolation: swaps its word")
 }

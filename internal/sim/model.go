@@ -15,6 +15,7 @@ const (
 	opFailLate            // the effect fails, and its write arrives all the same
 	opReach               // the sync reaches CPU arg
 	opReturn              // the sync returns
+	opLater               // the patcher begins the sync that is owed
 	opVisit               // the grace period passes thread arg
 	opOff                 // is taken off the CPU
 	opOn                  // comes back on CPU arg
@@ -51,13 +52,15 @@ type Event uint8
 
 // Events.
 const (
-	NoEvent     Event = iota
-	EventLate         // a late trap (H4)
-	EventMoved        // the vector changed under the handler (H3)
-	EventNext         // trapped by one batch, handled during the next
-	EventOwed         // an isolated thread came back and caught up
-	EventSpared       // a batch returned and an isolated thread was not interrupted
-	EventGrace        // a stub was freed while a thread had been inside when the batch began to wait
+	NoEvent       Event = iota
+	EventLate           // a late trap (H4)
+	EventMoved          // the vector changed under the handler (H3)
+	EventNext           // trapped by one batch, handled during the next
+	EventOwed           // an isolated thread came back and caught up
+	EventGrace          // a stub was freed while a thread had been inside when the batch began to wait
+	EventStuck          // a batch could be neither finished nor undone
+	EventOwedSync       // a batch ended without the sync behind its undo
+	eventsMax
 )
 
 func (m *model) violate(by, what string) {
@@ -115,10 +118,10 @@ func (m *model) apply(s *state, a atom) {
 // column returns the CPU on which an atom happens.
 func column(s *state, a atom) int {
 	switch {
-	case a.actor == 0:
-		return 0
 	case a.op == opOn:
 		return int(a.arg)
+	case a.actor == 0:
+		return int(s.p.cpu)
 	}
 	return int(s.threads[a.actor-1].cpu)
 }

@@ -6,35 +6,47 @@ import "github.com/quietpatch/quietpatch/internal/protocol"
 type flaw uint8
 
 const (
-	noFlaw             flaw = iota
-	leavesOut               // a step, in one direction
-	swapsWrites             // writes two steps' bytes in each other's place
-	earlyRetire             // clears the vector before the heads are written
-	unsortedVector          // the search misses the first of several entries
-	noLateRule              // H4 is missing
-	swallowsForeign         // H5 is missing: every trap is ours
-	noSignalCode            // H1 does not ask where the signal came from
-	noRecheck               // the sequence count is not read again
-	noOddCount              // the count is not odd while the vector changes
-	wrongResume             // the resume address is inside the site
-	noCatchUp               // the kernel does not serialize for a thread that was off its CPU
-	syncMissesCPU           // a sync leaves one CPU out
-	syncForgetsSelf         // a sync leaves the patcher's own CPU out
-	syncDoesNotWait         // a sync returns before it has reached all
-	undoForgetsSite         // the way back leaves out the site whose write failed
-	perCPUOnly              // the per-CPU form with what it promises and no more: nothing serializes
-	perCPUForgetsOff        // the per-CPU form without registration for SYNC_CORE
-	noIsolatedCatchUp       // an isolated thread comes back and does not serialize
-	catchUpBeforeSwap       // it does so before it says that it is back
-	blindSetWork            // the patcher sets the work bit whatever the state
-	defersNobody            // the patcher interrupts isolated threads
-	signalDoesNotEnter      // a signal handler runs sites in an isolated thread as if it were back
-	signalForgetsState      // a signal handler leaves the thread in Kernel
-	cpuNotReserved          // other threads may run on an isolated CPU
-	freeAtOnce              // a stub is freed without a grace period
-	freeFailedAtOnce        // the stub of a failed batch is
-	graceTopFrameOnly       // the grace period does not look at interrupted frames
-	snapshotTooEarly        // words are read before the batch, not after it
+	noFlaw              flaw = iota
+	leavesOut                // a step, in one direction
+	swapsWrites              // writes two steps' bytes in each other's place
+	earlyRetire              // clears the vector before the heads are written
+	unsortedVector           // the search misses the first of several entries
+	noLateRule               // H4 is missing
+	swallowsForeign          // H5 is missing: every trap is ours
+	noSignalCode             // H1 does not ask where the signal came from
+	noRecheck                // the sequence count is not read again
+	noOddCount               // the count is not odd while the vector changes
+	wrongResume              // the resume address is inside the site
+	noCatchUp                // the kernel does not serialize for a thread that was off its CPU
+	syncMissesCPU            // a sync leaves one CPU out
+	syncForgetsSelf          // a sync leaves the patcher's own CPU out
+	syncDoesNotWait          // a sync returns before it has reached all
+	laterSyncMissing         // the sync behind batches without one does nothing
+	undoForgetsSite          // the way back leaves out the site whose write failed
+	perCPUOnly               // the per-CPU form with what it promises and no more: nothing serializes
+	perCPUForgetsOff         // the per-CPU form without registration for SYNC_CORE
+	noIsolatedCatchUp        // an isolated thread comes back and does not serialize
+	catchUpBeforeSwap        // it does so before it says that it is back
+	defersBlindly            // the patcher spares a CPU whose thread refused the work
+	defersBeforeWrite        // the patcher asks before it writes, not after
+	signalTrustsKernel       // a signal handler between the swap and the catch-up does not do what is owed
+	iretqForSelf             // a sync leaves out the patcher's CPU; the patcher serializes where it is at the end
+	syncsTwice               // the patcher makes one sync more than it counts
+	forgetsDebt              // a sync that failed behind an undo is never made up for
+	givesUp3s                // the way back goes on without its 3s
+	byteLast                 // the handler looks at the byte after the second look at the count
+	countBeforeEntries       // the count is even again before the entries change
+	freesTheLiveStub         // the wrong one of two
+	graceVisitsHandlers      // the grace period takes a thread in a trap handler for outside
+	freesWithDebt            // a stub is freed although the sync behind the batch failed
+	defersNobody             // the patcher interrupts isolated threads
+	signalDoesNotEnter       // a signal handler runs sites in an isolated thread as if it were back
+	signalForgetsState       // a signal handler leaves the thread in Kernel
+	cpuNotReserved           // other threads may run on an isolated CPU
+	freeAtOnce               // a stub is freed without a grace period
+	freeFailedAtOnce         // the stub of a failed batch is
+	graceTopFrameOnly        // the grace period does not look at interrupted frames
+	snapshotTooEarly         // words are read before the batch, not after it
 )
 
 // Mutant is the protocol with one thing wrong: proof that the checkers see. The
@@ -103,6 +115,8 @@ func tiny(s protocol.Strategy) World {
 func stepMutants() []Mutant {
 	int3, store, fault := tiny(protocol.Int3), tiny(protocol.Store), tiny(protocol.Int3)
 	fault.Sites, fault.Faults = 2, 1
+	hard := int3
+	hard.Faults, hard.BackFaults = 6, true
 	heads := int3
 	heads.HeadsOnly, heads.Strict = true, true
 	return []Mutant{
@@ -124,6 +138,7 @@ func stepMutants() []Mutant {
 		swapped("tail-before-trap", int3, protocol.StepTrap, protocol.StepTail),
 		swapped("head-before-tail", int3, protocol.StepTail, protocol.StepHead),
 		{Name: "undo-forgets-a-site", World: fault, flaw: undoForgetsSite},
+		{Name: "undo-gives-up-3s", World: hard, flaw: givesUp3s},
 	}
 }
 
@@ -134,6 +149,8 @@ func handlerMutants() []Mutant {
 	off.Away = 1
 	again := off
 	again.Batches = 2
+	twice := int3
+	twice.Batches = 2
 	foreign.Foreign, kill.Kills = true, 1
 	return []Mutant{
 		{Name: "vector-cleared-early", World: two, flaw: earlyRetire},
@@ -143,21 +160,26 @@ func handlerMutants() []Mutant {
 		{Name: "steps-back-for-any-sigtrap", World: kill, flaw: noSignalCode},
 		{Name: "no-second-look-at-the-count", World: again, flaw: noRecheck},
 		{Name: "count-never-odd", World: again, flaw: noOddCount},
+		{Name: "looks-at-the-byte-last", World: twice, flaw: byteLast},
+		{Name: "count-even-before-the-entries", World: twice, flaw: countBeforeEntries},
 		{Name: "wrong-resume-address", World: int3, flaw: wrongResume},
 	}
 }
 
 func syncMutants() []Mutant {
 	int3 := tiny(protocol.Int3)
-	off, each, alone, moves, shared, busy := int3, int3, tiny(protocol.Store), int3, int3, tiny(protocol.Store)
+	off, each, alone, moves, shared, soon := int3, int3, tiny(protocol.Store), int3, int3, tiny(protocol.Store)
 	off.Away, each.PerCPU, each.Away = 1, true, 1
 	alone.PerCPU, alone.Isolated, alone.Visits = true, 1, 1
 	moves.Move, moves.Away = true, 1
 	shared.PerCPU, shared.Isolated, shared.Visits, shared.Threads, shared.Move, shared.Away = true, 1, 1, 2, true, 1
 	signal := alone
 	signal.Signals = 1
-	busy.PerCPU, busy.Isolated, busy.Visits, busy.Threads = true, 1, 1, 1
+	soon.NoWait = true
+	debt := tiny(protocol.Store)
+	debt.Faults, debt.BackFaults = 6, true
 	return []Mutant{
+		{Name: "later-sync-does-nothing", World: soon, flaw: laterSyncMissing},
 		{Name: "no-catch-up", World: off, flaw: noCatchUp},
 		{Name: "sync-misses-a-cpu", World: int3, flaw: syncMissesCPU},
 		{Name: "sync-forgets-its-own-cpu", World: moves, flaw: syncForgetsSelf},
@@ -166,7 +188,12 @@ func syncMutants() []Mutant {
 		{Name: "per-cpu-form-without-registration", World: each, flaw: perCPUForgetsOff},
 		{Name: "isolated-without-catch-up", World: alone, flaw: noIsolatedCatchUp},
 		{Name: "catch-up-before-the-swap", World: alone, flaw: catchUpBeforeSwap},
-		{Name: "work-set-blindly", World: alone, flaw: blindSetWork},
+		{Name: "deferred-though-refused", World: alone, flaw: defersBlindly},
+		{Name: "deferred-before-the-write", World: alone, flaw: defersBeforeWrite},
+		{Name: "signal-before-the-catch-up", World: signal, flaw: signalTrustsKernel},
+		{Name: "own-cpu-by-iretq", World: moves, flaw: iretqForSelf},
+		{Name: "syncs-twice", World: int3, flaw: syncsTwice},
+		{Name: "debt-of-a-failed-sync-forgotten", World: debt, flaw: forgetsDebt},
 		{Name: "interrupts-isolated-threads", World: alone, flaw: defersNobody},
 		{Name: "signal-in-isolation-does-not-enter", World: signal, flaw: signalDoesNotEnter},
 		{Name: "signal-in-isolation-forgets-the-state", World: signal, flaw: signalForgetsState},
@@ -181,11 +208,20 @@ func graceMutants() []Mutant {
 	fault.Calls, fault.Faults, fault.Batches = true, 1, 1
 	signal.Signals = 1
 	alone.PerCPU, alone.Isolated, alone.Visits = true, 1, 1
+	trapped, aloneSignal := tiny(protocol.Int3), alone
+	trapped.Calls, trapped.Batches = true, 2
+	debt := tiny(protocol.Store)
+	debt.Calls, debt.Faults, debt.BackFaults = true, 6, true
+	aloneSignal.Signals = 1
 	return []Mutant{
 		{Name: "stub-freed-at-once", World: calls, flaw: freeAtOnce},
 		{Name: "stub-of-a-failed-batch-freed-at-once", World: fault, flaw: freeFailedAtOnce},
 		{Name: "grace-period-overlooks-frames", World: signal, flaw: graceTopFrameOnly},
 		{Name: "grace-period-begins-too-early", World: alone, flaw: snapshotTooEarly},
+		{Name: "stub-freed-with-a-sync-owed", World: debt, flaw: freesWithDebt},
+		{Name: "grace-period-visits-handlers", World: trapped, flaw: graceVisitsHandlers},
+		{Name: "frees-the-live-stub", World: calls, flaw: freesTheLiveStub},
+		{Name: "stub-and-a-signal-that-does-not-enter", World: aloneSignal, flaw: signalDoesNotEnter},
 		{Name: "stub-and-no-catch-up", World: alone, flaw: noIsolatedCatchUp},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
+	"github.com/quietpatch/quietpatch/internal/tracking"
 )
 
 var errFault = errors.New("injected fault")
@@ -13,14 +14,17 @@ var errFault = errors.New("injected fault")
 func (m *model) patcherAtoms(s *state, out []atom) []atom {
 	p := &s.p
 	if p.off {
-		if s.cpus[0].on == nobody {
-			out = append(out, atom{op: opOn})
-		}
-		return out
+		return m.patcherComesOn(s, out)
+	}
+	if p.later {
+		return m.syncAtoms(s, laterSync, out)
 	}
 	if !s.active {
-		if int(s.begun) < m.world.Batches && !s.quiet {
+		if int(s.begun) < m.world.Batches && !s.quiet && !s.owed || s.stuck && s.quiet {
 			out = append(out, atom{op: opStep})
+		}
+		if s.soon && !s.stuck {
+			out = append(out, atom{op: opLater})
 		}
 		return out
 	}
@@ -35,14 +39,30 @@ func (m *model) patcherAtoms(s *state, out []atom) []atom {
 		return m.syncAtoms(s, ef, out)
 	}
 	out = append(out, atom{op: opStep})
-	if ef.Step.Writes() && !m.mutant.skips(ef) && m.mayFail(s, ef) {
+	switch {
+	case m.mutant.skips(ef) || !m.mayFail(s, ef):
+	case ef.Step.Writes():
 		out = append(out, atom{op: opFail}, atom{op: opFailLate})
+	case m.world.BackFaults && (ef.Step == protocol.StepCheck || ef.Step == protocol.StepPublish && p.phase == 0):
+		out = append(out, atom{op: opFail})
 	}
 	return out
 }
 
 func (m *model) mayFail(s *state, ef protocol.Effect) bool {
-	return s.faults > 0 && ef.Dir == protocol.Forward && !s.quiet
+	return s.faults > 0 && (ef.Dir == protocol.Forward || m.world.BackFaults) && !s.quiet
+}
+
+// patcherComesOn: on its own CPU, or where threads move on any that is free and
+// not reserved.
+func (m *model) patcherComesOn(s *state, out []atom) []atom {
+	for c := range s.cpus {
+		reserved := c >= 1 && c <= m.world.Isolated
+		if s.cpus[c].on == nobody && (c == 0 || m.world.Move && !reserved) {
+			out = append(out, atom{op: opOn, arg: uint8(c)})
+		}
+	}
+	return out
 }
 
 // patch carries out an atom of the patcher.
@@ -51,13 +71,21 @@ func (m *model) patch(s *state, a atom) {
 	case a.op == opOff:
 		s.p.away--
 		s.p.off = true
-		s.cpus[0].on = nobody
+		s.cpus[s.p.cpu].on = nobody
 		m.say("patcher is taken off the CPU")
 		return
 	case a.op == opOn:
-		s.p.off = false
-		m.comeOn(s, 0, thePatcher)
+		s.p.off, s.p.cpu = false, a.arg
+		m.comeOn(s, a.arg, thePatcher)
 		m.say("patcher comes back")
+		return
+	case a.op == opLater:
+		s.p = s.p.fresh()
+		s.p.later = true
+		m.say("makes the sync that is owed")
+		return
+	case s.p.later:
+		m.sync(s, laterSync, a)
 		return
 	case !s.active:
 		m.begin(s)
@@ -71,6 +99,10 @@ func (m *model) patch(s *state, a atom) {
 	case m.mutant.skips(ef):
 		s.advance(protocol.Result{})
 		m.sayStep(ef, " is left out")
+	case a.op == opFail && !ef.Step.Writes() && !ef.Step.Sync():
+		s.faults--
+		s.advance(protocol.Result{Err: errFault})
+		m.sayStep(ef, " fails")
 	case ef.Step == protocol.StepCheck:
 		s.advance(protocol.Result{})
 		m.sayStep(ef, "")
@@ -83,22 +115,50 @@ func (m *model) patch(s *state, a atom) {
 	}
 }
 
+// laterSync is the effect of a sync on its own.
+var laterSync = protocol.Effect{Step: protocol.StepStoreSync}
+
 // begin is the call.
 func (m *model) begin(s *state) {
-	machine, err := protocol.New(m.world.plan())
-	if err != nil {
-		m.violate(CheckNothingLeft, err.Error())
-		return
-	}
 	s.begun++
 	s.active = true
-	s.p = patcher{machine: machine, away: s.p.away}
+	if s.stuck { // nothing else begins before this is repaired
+		s.stuck = false
+		s.p.machine.Resume()
+		s.p.site = uint8(s.p.machine.Effect().From)
+		m.say("begins: goes on with the stuck batch")
+		return
+	}
+	if !m.start(s, false) {
+		return
+	}
 	s.freed[s.target(protocol.Forward)] = false // a new stub
-	if m.mutant.flaw == snapshotTooEarly {
+	switch m.mutant.flaw {
+	case snapshotTooEarly:
 		s.snapshot()
+	case defersBeforeWrite:
+		for i := range s.threads {
+			t := &s.threads[i]
+			t.word, t.deferred = t.word.SetWork(tracking.Sync)
+		}
 	}
 	m.say("begins a batch")
 }
+
+// start makes the machine for a batch, or for its second try.
+func (m *model) start(s *state, retry bool) bool {
+	machine, err := protocol.New(m.world.plan(s.begun, retry))
+	if err != nil {
+		m.violate(CheckNothingLeft, err.Error())
+		return false
+	}
+	s.p = s.p.fresh()
+	s.p.machine, s.p.retried = machine, retry
+	return true
+}
+
+// fresh is the patcher between two batches.
+func (p patcher) fresh() patcher { return patcher{away: p.away, cpu: p.cpu} }
 
 // advance reports the result to the machine and starts its next effect.
 func (s *state) advance(r protocol.Result) {
@@ -112,7 +172,10 @@ func (m *model) publish(s *state, ef protocol.Effect) {
 	noOdd := m.mutant.flaw == noOddCount
 	switch s.p.phase {
 	case 0:
-		if !noOdd {
+		switch {
+		case m.mutant.flaw == countBeforeEntries:
+			s.vec.seq += 2
+		case !noOdd:
 			s.vec.seq++
 		}
 		s.vec.value = garbage
@@ -125,10 +188,13 @@ func (m *model) publish(s *state, ef protocol.Effect) {
 		m.sayStep(ef, ": entries")
 	case 2:
 		s.vec.value = s.target(ef.Dir)
-		if noOdd {
+		switch {
+		case m.mutant.flaw == countBeforeEntries:
+		case noOdd:
+			s.vec.seq += 2
+		default:
 			s.vec.seq++
 		}
-		s.vec.seq++
 		s.advance(protocol.Result{})
 		m.sayStep(ef, ": count even")
 		return
@@ -148,7 +214,9 @@ func (m *model) write(s *state, ef protocol.Effect, a atom) {
 	case protocol.StepTrap:
 		b, code = head, trapped
 	case protocol.StepHead:
-		b = head
+		if b = head; m.world.tailsOnly() {
+			code = same
+		}
 	}
 	if a.op != opFail && s.mem[i][b] != code && !(b == tail && m.world.HeadsOnly) {
 		s.store(i, b, code)
@@ -167,6 +235,31 @@ func (m *model) write(s *state, ef protocol.Effect, a atom) {
 	m.sayStep(ef, " site %d", i)
 }
 
+// unfinished is what follows a machine that ended without an end: a batch that is
+// stuck, and one that is tried once more.
+func (m *model) unfinished(s *state) bool {
+	out := s.p.machine.Outcome()
+	if out.Unsynced {
+		m.event = EventOwedSync
+		s.owed = m.mutant.flaw != forgetsDebt
+	}
+	switch {
+	case out.Stuck && !m.world.BackFaults:
+		m.violate(CheckNothingLeft, "stuck although writes work on the way back")
+	case out.Stuck:
+		s.stuck, s.soon, s.active = true, true, false
+		s.p.phase = 0
+		m.event = EventStuck
+		m.say("returns: stuck")
+	case out.Err != nil && m.world.Retry && !m.world.NoWait && !s.p.retried && !s.quiet:
+		m.say("tries once more, one site at a time")
+		m.start(s, true)
+	default:
+		return false
+	}
+	return true
+}
+
 // atReturn is the return of the call: what it promises is checked here.
 func (m *model) atReturn(s *state) {
 	out := s.p.machine.Outcome()
@@ -174,36 +267,47 @@ func (m *model) atReturn(s *state) {
 	if out.Err != nil {
 		want = s.shown
 	}
-	if out.Stuck {
-		m.violate(CheckNothingLeft, "stuck although writes work on the way back")
+	if !m.nothingLeft(s, out, want) {
 		return
 	}
+	s.shown = want
+	s.soon = s.soon || s.owed || m.world.NoWait
+	s.active = false
+	s.p = s.p.fresh()
+	m.endIfDone(s)
+	m.say("returns")
+}
+
+// nothingLeft checks what is promised for the return, failed or not.
+func (m *model) nothingLeft(s *state, out protocol.Outcome, want uint8) bool {
 	for i, c := range s.mem[:m.world.Sites] {
 		if (c[head] != want && c[head] != same) || (c[tail] != want && c[tail] != same) {
 			m.violate(CheckNothingLeft, fmt.Sprintf("the call returns (%v) and site %d is %s", out.Err, i, c))
-			return
+			return false
 		}
 	}
 	if s.vec.from != s.vec.to {
 		m.violate(CheckNothingLeft, "the call returns and the vector is published")
-		return
+		return false
 	}
-	if budget := protocol.Syncs(m.world.plan()); out.Err == nil && int(s.p.syncs) != budget && !m.mutant.changesSyncs() {
+	budget := protocol.Syncs(m.world.plan(s.begun, s.p.retried))
+	if out.Err == nil && int(s.p.syncs) != budget && !m.mutant.changesSyncs() {
 		m.violate(CheckBudget, fmt.Sprintf("%d syncs, the budget is %d", s.p.syncs, budget))
-		return
+		return false
 	}
-	s.shown = want
-	s.active = false
-	s.p = patcher{away: s.p.away}
-	if m.done(s) && m.world.Move { // the patcher's thread ends
-		s.p.off, s.cpus[0].on = true, nobody
+	return true
+}
+
+// endIfDone: the patcher's thread ends, and leaves its CPU to others.
+func (m *model) endIfDone(s *state) {
+	if m.done(s) && m.world.Move {
+		s.p.off, s.cpus[s.p.cpu].on = true, nobody
 	}
-	m.say("returns")
 }
 
 // done reports whether no batch is under way and none will come.
 func (m *model) done(s *state) bool {
-	return !s.active && (s.quiet || int(s.begun) == m.world.Batches)
+	return !s.active && !s.soon && !s.p.later && (s.quiet || int(s.begun) == m.world.Batches)
 }
 
 func (c cell) String() string {

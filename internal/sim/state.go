@@ -37,19 +37,20 @@ const (
 	trap                  // took the trap, its handler has not started
 	search                // handler: has read the sequence count
 	found                 // handler: has copied an entry
+	resume                // handler: has seen that the entry was whole; the kernel will go on there
 	missing               // handler: found no entry
 	unknown               // handler: found no entry, and CC at the site
-	sent                  // got a SIGTRAP that no int3 raised
 	isolated              // runs no patchable text
 	sigEnter              // a signal handler begins
 	sigLeave              // a signal handler is about to return
 	catchUp               // is back, and has yet to do what it owes
+	caughtUp              // has done it, and has yet to say so
 	early                 // wrong protocol only: caught up, and not back yet
 )
 
 var placeNames = [...]string{
-	"idle", "fetch", "jump", "stub", "trap", "search", "found", "missing", "unknown", "sent",
-	"isolated", "sigEnter", "sigLeave", "catchUp", "early",
+	"idle", "fetch", "jump", "stub", "trap", "search", "found", "resume", "missing", "unknown",
+	"isolated", "sigEnter", "sigLeave", "catchUp", "caughtUp", "early",
 }
 
 // noPromise is the promise of a check that began while a batch was under way.
@@ -59,17 +60,20 @@ const noPromise = 2
 type frame struct {
 	at      place
 	site    uint8
-	value   uint8 // seen, or copied from the entry; work owed, in catchUp
-	seq     uint8 // sequence count that the handler has read
-	promise uint8 // what the check must see, if no batch begins meanwhile
-	batch   uint8 // batches begun when the check began
+	value   uint8  // seen, or copied from the entry
+	sent    bool   // the trap is a SIGTRAP that no int3 raised
+	seq     uint32 // sequence count that the handler has read
+	promise uint8  // what the check must see, if no batch begins meanwhile
+	batch   uint8  // batches begun when the check began
 }
 
 type thread struct {
 	frame
 	outer    frame // what the signal handler interrupted
 	inSignal bool
+	cameOut  bool // the signal handler ended an isolation
 	off      bool // the CPU
+	deferred bool // wrong protocol only: took the work before the batch wrote
 	calm     bool // has been isolated since the sync at hand began
 
 	cpu  uint8 // where it runs, or ran last
@@ -94,7 +98,7 @@ type cpu struct {
 
 // vector is the trap handler's table. In it are the sites [from, to).
 type vector struct {
-	seq      uint8
+	seq      uint32
 	from, to uint8
 	value    uint8 // what every entry shows; garbage while it changes
 }
@@ -108,8 +112,11 @@ type patcher struct {
 	at      uint8  // next thread to ask, or CPU to interrupt
 	waits   uint32 // CPUs that the sync, or threads that the grace period, has yet to reach
 	spared  uint32 // CPUs that the sync at hand leaves alone
-	syncs   uint8
+	syncs   uint16
+	retried bool  // the batch failed and is tried once more, one site at a time
+	cpu     uint8 // where the patcher runs, or ran last
 	off     bool
+	later   bool // makes the sync that batches left out
 	away    uint8
 }
 
@@ -120,6 +127,9 @@ type core struct {
 	begun  uint8 // batches begun
 	active bool  // one is under way
 	shown  uint8 // the value that the last batch promised
+	soon   bool  // it is not certain yet: a sync has to come
+	owed   bool  // it must come before anything else
+	stuck  bool  // a batch could be neither finished nor undone
 	faults uint8 // writes and syncs that may still fail
 	freed  [2]bool
 	quiet  bool // liveness phase: nothing new begins, nothing fails

@@ -48,12 +48,27 @@ func (m *model) sync(s *state, ef protocol.Effect, a atom) {
 	switch {
 	case a.op == opFail:
 		s.faults--
-		s.advance(protocol.Result{Err: errFault})
+		r := protocol.Result{Err: errFault}
+		if m.mutant.flaw == givesUp3s && ef.Dir == protocol.Back && ef.Step == protocol.StepTailSync {
+			r = protocol.Result{}
+		}
+		s.advance(r)
 		m.sayStep(ef, " fails")
 	case a.op == opReach:
 		m.reach(s, ef, a.arg)
+	case a.op == opReturn && s.p.later:
+		s.p, s.soon, s.owed = s.p.fresh(), false, false
+		m.endIfDone(s)
+		m.say("the sync returns")
 	case a.op == opReturn:
 		s.p.syncs++
+		if m.mutant.flaw == syncsTwice {
+			s.p.syncs++
+		}
+		if m.mutant.flaw == iretqForSelf {
+			s.serialize(s.p.cpu)
+		}
+		s.soon, s.owed = false, false
 		s.advance(protocol.Result{})
 		m.sayStep(ef, " returns")
 	case s.p.phase == syncDefers:
@@ -77,9 +92,12 @@ func (m *model) syncBegin(s *state, ef protocol.Effect) {
 		return
 	}
 	s.p.phase = syncWaits
+	if s.p.later && m.mutant.flaw == laterSyncMissing {
+		return
+	}
 	for c := m.world.firstCPU(); c < len(s.cpus); c++ {
 		switch {
-		case c == 0 && m.mutant.flaw == syncForgetsSelf:
+		case c == int(s.p.cpu) && (m.mutant.flaw == syncForgetsSelf || m.mutant.flaw == iretqForSelf):
 		case s.cpus[c].on == nobody:
 			s.cpus[c].owes = true
 		case m.mutant.flaw == syncMissesCPU && c == 1:
@@ -94,8 +112,11 @@ func (m *model) syncBegin(s *state, ef protocol.Effect) {
 func (m *model) deferSync(s *state, ef protocol.Effect) {
 	t := &s.threads[s.p.at]
 	word, ok := t.word.SetWork(tracking.Sync)
-	if m.mutant.flaw == blindSetWork {
+	switch m.mutant.flaw {
+	case defersBlindly:
 		ok = true
+	case defersBeforeWrite:
+		ok = ok || t.deferred
 	}
 	if ok {
 		t.word = word
@@ -156,7 +177,7 @@ func (s *state) goOff(i int) {
 	t := &s.threads[i]
 	t.off, t.calm = true, false
 	s.cpus[t.cpu].on = nobody
-	if s.p.waits&(1<<t.cpu) != 0 && s.active && !s.p.machine.Done() {
+	if s.p.waits&(1<<t.cpu) != 0 && !(s.active && s.p.machine.Done()) {
 		s.p.waits &^= 1 << t.cpu
 		s.cpus[t.cpu].owes = true
 	}

@@ -77,11 +77,12 @@ func (m *model) disturbAtoms(s *state, i int, out []atom) []atom {
 	}
 	// The trap handler runs with all signals masked, and the kernel delivers a
 	// trap before any other signal.
-	if open := t.at <= stub || t.at == isolated; open && !t.inSignal {
+	open := t.at <= stub || t.at == isolated || t.at == catchUp || t.at == caughtUp
+	if open && !t.inSignal {
 		if t.signals > 0 {
 			out = append(out, atom{actor: me, op: opSignal})
 		}
-		if t.kills > 0 && t.at != isolated {
+		if t.kills > 0 && t.at <= stub {
 			out = append(out, atom{actor: me, op: opKill})
 		}
 	}
@@ -129,7 +130,7 @@ func (m *model) run(s *state, i int, a atom) {
 		m.say("an interrupt")
 	case opBegin:
 		t.at, t.site, t.batch, t.promise = fetch, a.arg, s.begun, s.shown
-		if s.active {
+		if s.active || s.soon {
 			t.promise = noPromise
 		}
 		m.say("begins a check at site %d", int(a.arg))
@@ -156,7 +157,7 @@ func (m *model) step(s *state, i int) {
 			return
 		}
 		m.end(s, t)
-	case isolated, sigEnter, sigLeave, catchUp, early:
+	case isolated, sigEnter, sigLeave, catchUp, caughtUp, early:
 		m.isolation(s, i)
 	default:
 		m.handle(s, t)
@@ -225,7 +226,7 @@ func (m *model) interrupt(t *thread, a atom) {
 	t.outer, t.inSignal, t.calm = t.frame, true, false
 	if a.op == opKill {
 		t.kills--
-		t.frame = frame{at: sent}
+		t.frame = frame{at: trap, site: t.outer.site, sent: true}
 		m.say("gets a SIGTRAP from kill(2)")
 		return
 	}

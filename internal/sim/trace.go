@@ -27,10 +27,12 @@ func Replay(w World, mu Mutant, atoms []atom) Trace {
 		}
 		c := column(s, a)
 		m.apply(s, a)
-		if m.said == "" && m.found != nil {
-			m.said = "=> " + m.found.What
+		if m.said != "" {
+			t = append(t, Line{c, m.said})
 		}
-		t = append(t, Line{c, m.said})
+		if m.found != nil {
+			t = append(t, Line{c, "=> " + m.found.What})
+		}
 	}
 	return t
 }

@@ -106,8 +106,16 @@ func draw(rng *rand.Rand) World {
 		w.Sites = 1 + rng.IntN(4)
 	}
 	w.VectorMax = 1 + rng.IntN(w.Sites)
+	if coin(4) {
+		w.BackFaults, w.Faults = true, 6+some(14)
+	}
+	w.Retry = coin(3)
+	if w.Strategy == protocol.Int3 && coin(4) {
+		w.Second = protocol.Store
+	}
+	w.NoWait = w.Strategy == protocol.Store && !w.Calls && coin(3)
 	w.Interrupts = some(10)
-	w.Strict = w.Strategy != protocol.Store
+	w.Strict = !w.tailsOnly()
 	w.HeadsOnly = w.HeadsOnly && w.Strict
 	if w.PerCPU && coin(2) {
 		w.Isolated, w.Visits = 1+rng.IntN(w.Threads), 20
@@ -132,7 +140,16 @@ func (x *walker) safety() {
 
 // choose picks an atom: half of the time every kind of atom is as likely as any
 // other, so that what happens once is not drowned by checks of many sites.
+//
+// What fails tends to fail again: else no batch would ever get stuck.
 func (x *walker) choose() atom {
+	if n := len(x.taken); x.world.BackFaults && n > 0 && x.taken[n-1].op == opFail && x.rng.IntN(8) > 0 {
+		for _, a := range x.buf {
+			if a.op == opFail {
+				return a
+			}
+		}
+	}
 	a := x.buf[x.rng.IntN(len(x.buf))]
 	if x.rng.IntN(2) == 0 {
 		return a
@@ -295,6 +312,10 @@ func (w World) String() string {
 		{w.Calls, "calls of stubs"},
 		{w.Move, "threads move"},
 		{w.Foreign, "foreign int3"},
+		{w.BackFaults, "the way back fails, too"},
+		{w.Retry, "second tries"},
+		{w.Second != 0, fmt.Sprintf("and %v by turns", w.Second)},
+		{w.NoWait, "flips without waiting"},
 		{w.PerCPU, "syncs by CPU"},
 		{w.Isolated > 0, fmt.Sprintf("%d isolated", w.Isolated)},
 		{w.Faults > 0, many(w.Faults, "fault")},

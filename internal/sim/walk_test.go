@@ -27,7 +27,7 @@ func TestWalkCatches(t *testing.T) {
 	for _, m := range Mutants() {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			for i := range 3000 {
+			for i := range 20_000 {
 				r := Walk(Seed(2, i), m)
 				if v := r.Violation; v != nil {
 					t.Logf("walk %d: %s: %d atoms shortened to %d", i, v.By, r.Atoms, len(v.Trace))

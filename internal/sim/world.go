@@ -21,13 +21,19 @@ type World struct {
 	Batches int
 	Checks  int // per thread
 	Faults  int // writes or syncs that fail
+	// BackFaults: effects of the way back, step 0 and publishing may fail, too.
+	BackFaults bool
+	// Retry: a batch that fails is tried once more, one site at a time.
+	Retry bool
+	// Second is the strategy of every second batch, if not zero.
+	Second protocol.Strategy
 
 	Away       int // how often each thread is taken off its CPU
 	Interrupts int // how often each CPU is interrupted
 	Signals    int // signals whose handler makes a check, per thread
 	Kills      int // SIGTRAPs that no int3 raised, per thread
 
-	Move bool // threads come back on any CPU that is free, also on the patcher's
+	Move bool // threads and the patcher come back on any CPU that is free
 	// Strict: no CPU may execute a site while it may still see two values of it,
 	// whole or not; only a trap byte may stand between them. That is how far
 	// Intel's manual goes with cross-modifying code (docs/PROTOCOL.md).
@@ -35,6 +41,10 @@ type World struct {
 
 	Foreign bool // threads also run into somebody else's int3
 	Calls   bool // a site is a call of a stub; the stub left behind is freed
+
+	// NoWait: batches end without a sync (protocol.Plan.NoSync); a sync of its own
+	// comes later.
+	NoWait bool
 
 	PerCPU   bool // syncs interrupt one CPU after the other (membarrier RSEQ)
 	Isolated int  // so many threads go into isolation, each on its own CPU
@@ -44,8 +54,15 @@ type World struct {
 // layout of the context words: as narrow as it may be, so that counters wrap.
 var layout = tracking.Layout{CounterBits: tracking.CounterBitsMin}
 
-func (w World) plan() protocol.Plan {
-	return protocol.Plan{Strategy: w.Strategy, Sites: w.Sites, VectorMax: w.VectorMax, HeadsOnly: w.HeadsOnly}
+func (w World) plan(batch uint8, retry bool) protocol.Plan {
+	s := w.Strategy
+	switch {
+	case retry:
+		s = protocol.OneAtATime
+	case w.Second != 0 && batch%2 == 0:
+		s = w.Second
+	}
+	return protocol.Plan{Strategy: s, Sites: w.Sites, VectorMax: w.VectorMax, HeadsOnly: w.HeadsOnly, NoSync: w.NoWait}
 }
 
 // start is the first moment: every site shows 0, every CPU has fetched it.
@@ -56,7 +73,7 @@ func (w World) start() *state {
 		threads: make([]thread, w.Threads),
 	}
 	for i := range s.mem {
-		if w.Strategy == protocol.Store {
+		if w.tailsOnly() {
 			s.mem[i][head] = same
 		}
 		if w.HeadsOnly {
@@ -90,6 +107,9 @@ func (w World) start() *state {
 	return s
 }
 
+// tailsOnly: batches change the second byte of a site only, as toggles of a key do.
+func (w World) tailsOnly() bool { return w.Strategy == protocol.Store || w.Second == protocol.Store }
+
 // firstCPU is the first CPU on which threads may run.
 func (w World) firstCPU() int {
 	if w.Move {
@@ -105,6 +125,10 @@ func (w World) check() error {
 		return fmt.Errorf("world %q: %d threads, 1 to 30 are possible", w.Name, w.Threads)
 	case w.Sites < 1 || w.Sites > 200:
 		return fmt.Errorf("world %q: %d sites, 1 to 200 are possible", w.Name, w.Sites)
+	case w.Batches < 1 || w.Batches > 100 || w.Faults > 100 || w.Checks > 250 || w.Away > 250 || w.Signals > 250 || w.Kills > 250 || w.Visits > 250:
+		return fmt.Errorf("world %q: more may happen than the model counts: %+v", w.Name, w)
+	case w.HeadsOnly && w.tailsOnly():
+		return fmt.Errorf("world %q: nothing changes", w.Name)
 	case w.Isolated > w.Threads || w.Isolated > 0 && !w.PerCPU:
 		return fmt.Errorf("world %q: %d isolated threads of %d, per-CPU syncs %v", w.Name, w.Isolated, w.Threads, w.PerCPU)
 	}

@@ -92,6 +92,20 @@ func specialWorlds() []World {
 		add("calls of stubs and a signal", func(w *World) { w.Calls, w.Signals, w.Checks = true, 1, 1 })
 		add("calls of stubs and an isolated thread", func(w *World) { w.Calls, w.PerCPU, w.Isolated, w.Visits, w.Away = true, true, 1, 2, 0 })
 	}
+	for _, s := range []protocol.Strategy{protocol.Store, protocol.Int3} {
+		w := plain(s, 1, 1, 2, 7)
+		w.BackFaults, w.Away, w.Name = true, 0, fmt.Sprintf("%v: the way back fails, too", s)
+		ws = append(ws, w)
+		w = plain(s, 1, 2, 1, 1)
+		w.Retry, w.Name = true, fmt.Sprintf("%v: a second try, one site at a time", s)
+		ws = append(ws, w)
+	}
+	both := plain(protocol.Store, 1, 2, 2, 1)
+	both.Second, both.Name = protocol.Int3, "store and int3 by turns"
+	ws = append(ws, both)
+	soon := plain(protocol.Store, 1, 2, 3, 1)
+	soon.NoWait, soon.Name = true, "store: flips without waiting and a later sync"
+	ws = append(ws, soon)
 	heads := plain(protocol.Int3, 1, 2, 2, 1)
 	heads.HeadsOnly, heads.Name = true, heads.Name+", only first bytes change"
 	return append(ws, heads)

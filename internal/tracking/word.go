@@ -30,6 +30,7 @@ const (
 	stateBits = 2
 	workBits  = 6
 	workShift = stateBits
+	workMask  = Word(1<<workBits-1) << workShift
 	countAt   = stateBits + workBits
 
 	// CounterBitsMax is the widest counter, and the one to use outside tests.
@@ -52,14 +53,14 @@ func (w Word) Work() Work { return Work(w >> workShift & (1<<workBits - 1)) }
 // Count returns the counter: even in Kernel, odd elsewhere.
 func (w Word) Count() uint64 { return uint64(w >> countAt) }
 
-// next returns a word with the counter moved by one, state s and no work.
+// next returns a word with the counter moved by one and state s.
 func (l Layout) next(w Word, s State) Word {
 	bits := l.CounterBits
 	if bits == 0 {
 		bits = CounterBitsMax
 	}
 	count := (w.Count() + 1) & (1<<bits - 1)
-	return Word(count)<<countAt | Word(s)
+	return Word(count)<<countAt | w&workMask | Word(s)
 }
 
 // Enter returns the word of a thread that goes from Kernel to s, and whether it
@@ -71,16 +72,20 @@ func (l Layout) Enter(w Word, s State) (Word, bool) {
 	return l.next(w, s), true
 }
 
-// Leave returns the word of a thread that is back in Kernel, and what it owes.
-// The caller swaps the word first and does the work next, before any patchable
-// text: work that is set in between goes to a thread in Kernel, and SetWork
-// refuses that.
-func (l Layout) Leave(w Word) (Word, Work) {
+// Leave returns the word of a thread that is back in Kernel. What it owes stays in
+// the word until it is done: the caller swaps the word first, does the work next,
+// before any patchable text, and calls Done last. Work that is set after the swap
+// goes to a thread in Kernel, and SetWork refuses that. A signal handler that comes
+// in between finds the work in the word and does it, too.
+func (l Layout) Leave(w Word) Word {
 	if w.State() == Kernel {
-		return w, 0
+		return w
 	}
-	return l.next(w, Kernel), w.Work()
+	return l.next(w, Kernel)
 }
+
+// Done returns the word without work.
+func (w Word) Done() Word { return w &^ workMask }
 
 // SetWork returns the word with work added, and whether the thread will see it
 // before it runs patchable text. It refuses a thread in Kernel: such a one has

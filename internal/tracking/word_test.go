@@ -24,12 +24,17 @@ func TestTransitions(t *testing.T) {
 				t.Fatalf("%+v: work was refused in User", l)
 			}
 			w, _ = w.SetWork(Unmap)
-			var owed Work
-			if w, owed = l.Leave(w); owed != Sync|Unmap || w.State() != Kernel || w.Work() != 0 || w.Count()%2 != 0 {
-				t.Fatalf("%+v, round %d: left %#x, owed %d", l, i, w, owed)
+			if w = l.Leave(w); w.Work() != Sync|Unmap || w.State() != Kernel || w.Count()%2 != 0 {
+				t.Fatalf("%+v, round %d: left %#x", l, i, w)
 			}
-			if again, owed := l.Leave(w); again != w || owed != 0 {
-				t.Fatalf("%+v: left twice: %#x, owed %d", l, again, owed)
+			if again := l.Leave(w); again != w {
+				t.Fatalf("%+v: left twice: %#x", l, again)
+			}
+			if _, ok := w.SetWork(Sync); ok {
+				t.Fatalf("%+v: work was set on a thread in Kernel that owes work", l)
+			}
+			if w = w.Done(); w.Work() != 0 || w.State() != Kernel {
+				t.Fatalf("%+v, round %d: done %#x", l, i, w)
 			}
 			if Passed(w, w) {
 				t.Fatalf("%+v: a thread that stayed in Kernel has passed", l)
@@ -49,7 +54,7 @@ func TestCounterStaysInItsBits(t *testing.T) {
 		if w.State() != Idle || w.Count() > 3 {
 			t.Fatalf("%#x", w)
 		}
-		w, _ = l.Leave(w)
+		w = l.Leave(w).Done()
 		if w>>(countAt+2) != 0 || w.Work() != 0 {
 			t.Fatalf("%#x", w)
 		}
