@@ -44,7 +44,7 @@ const simExample = `  quietpatch sim --exhaustive
 // simFlags is what the command was asked for.
 type simFlags struct {
 	exhaustive, mutants, scenarios, json bool
-	seed, mutant, scenario               string
+	only, seed, mutant, scenario         string
 	walks                                int
 	scale                                scaleFlags
 }
@@ -70,6 +70,7 @@ func newSimCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.BoolVar(&f.exhaustive, "exhaustive", false, "explore the small worlds to the end")
+	fs.StringVar(&f.only, "only", "", "with --exhaustive: only worlds with this text in their names")
 	fs.BoolVar(&f.mutants, "mutants", false, "run wrong protocols, which must be caught")
 	fs.StringVar(&f.mutant, "mutant", "", "run this wrong protocol")
 	fs.StringVar(&f.seed, "seed", "", "walk at random, from this seed: a number or a commit's hash")
@@ -96,7 +97,7 @@ func (f *simFlags) mode(walksGiven bool) (func(simOutput) error, error) {
 			asked = append(asked, run)
 		}
 	}
-	add(f.exhaustive, simWorlds)
+	add(f.exhaustive, func(o simOutput) error { return simWorlds(o, f.only) })
 	add(f.mutants, simMutants)
 	add(f.mutant != "" && f.seed == "", func(o simOutput) error { return simMutant(o, mutant) })
 	add(f.scenarios, simScenarios)
@@ -112,6 +113,8 @@ func (f *simFlags) mode(walksGiven bool) (func(simOutput) error, error) {
 	switch {
 	case len(asked) != 1:
 		return nil, errors.New("give one of --exhaustive, --seed, --mutants, --mutant, --scenario, --scenarios and --scale")
+	case f.only != "" && !f.exhaustive:
+		return nil, fmt.Errorf("--only %q belongs to --exhaustive", f.only)
 	case walksGiven && (f.seed == "" || f.walks < 1):
 		return nil, fmt.Errorf("--walks %d: one walk at least, and a --seed", f.walks)
 	}

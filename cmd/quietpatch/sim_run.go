@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"text/tabwriter"
 
@@ -36,9 +38,13 @@ type worldRow struct {
 	Violation  *sim.Violation `json:"violation,omitempty"`
 }
 
-// simWorlds explores the worlds on all CPUs and prints them in their order.
-func simWorlds(o simOutput) error {
-	worlds := sim.Worlds()
+// simWorlds explores the worlds whose name contains only, on all CPUs, and prints
+// them in their order.
+func simWorlds(o simOutput, only string) error {
+	worlds := slices.DeleteFunc(sim.Worlds(), func(w sim.World) bool { return !strings.Contains(w.Name, only) })
+	if len(worlds) == 0 {
+		return fmt.Errorf("--only %q: no world has that in its name; the names are in the output without it", only)
+	}
 	rows := make([]worldRow, len(worlds))
 	var mu sync.Mutex
 	var failed error

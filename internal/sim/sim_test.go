@@ -69,6 +69,7 @@ var caughtBy = map[string]string{
 // TestMutants: every wrong protocol is caught, by the checker that is there for
 // it, and its world is right without it.
 func TestMutants(t *testing.T) {
+	right := map[World]bool{}
 	for _, m := range Mutants() {
 		t.Run(m.Name, func(t *testing.T) {
 			r, err := Find(m.World, m, NoEvent)
@@ -81,6 +82,10 @@ func TestMutants(t *testing.T) {
 			if r.Violation.By != caughtBy[m.Name] {
 				t.Errorf("caught by %s (%s), expected %s\n%s", r.Violation.By, r.Violation.What, caughtBy[m.Name], r.Violation.Trace.Columns(40))
 			}
+			if right[m.World] {
+				return
+			}
+			right[m.World] = true
 			if ok := explore(t, m.World, Mutant{}); ok.Violation != nil {
 				t.Errorf("its world is broken without it: %s\n%s", ok.Violation.What, ok.Violation.Trace.Columns(40))
 			}
