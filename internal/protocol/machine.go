@@ -24,6 +24,9 @@ type Plan struct {
 	// NoSync: the store protocol without its sync. Whoever needs to know that
 	// the change is seen syncs later.
 	NoSync bool
+	// NoCheck: the store protocol without step 0. Each store is preceded by its own
+	// compare all the same; what that finds is undone instead of not begun.
+	NoCheck bool
 }
 
 // ErrPlan is wrapped by the error of [New] for a plan that makes no sense.
@@ -71,6 +74,11 @@ func New(p Plan) (Machine, error) {
 	m.out.Site = -1
 	if p.Sites == 0 {
 		m.done = true
+		return m, nil
+	}
+	if p.NoCheck && p.Strategy == Store {
+		m.effect.Dir = Forward
+		m.startChunk(0)
 		return m, nil
 	}
 	// Step 0 covers the whole plan, not a chunk: a foreign byte in the last

@@ -144,6 +144,7 @@ func plans() []Plan {
 				ps = append(ps, Plan{Strategy: s, Sites: n, VectorMax: vec})
 				if s == Store {
 					ps = append(ps, Plan{Strategy: s, Sites: n, VectorMax: vec, NoSync: true})
+					ps = append(ps, Plan{Strategy: s, Sites: n, VectorMax: vec, NoCheck: true})
 				} else {
 					ps = append(ps, Plan{Strategy: s, Sites: n, VectorMax: vec, HeadsOnly: true})
 				}

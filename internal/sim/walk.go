@@ -113,6 +113,7 @@ func draw(rng *rand.Rand) World {
 	if w.Strategy == protocol.Int3 && coin(4) {
 		w.Second = protocol.Store
 	}
+	w.NoCheck = coin(2)
 	w.NoWait = w.Strategy == protocol.Store && !w.Calls && coin(3)
 	w.Interrupts = some(10)
 	w.Strict = !w.tailsOnly()

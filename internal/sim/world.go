@@ -45,6 +45,8 @@ type World struct {
 	// NoWait: batches end without a sync (protocol.Plan.NoSync); a sync of its own
 	// comes later.
 	NoWait bool
+	// NoCheck: the store protocol begins with its stores (protocol.Plan.NoCheck).
+	NoCheck bool
 
 	PerCPU   bool // syncs interrupt one CPU after the other (membarrier RSEQ)
 	Isolated int  // so many threads go into isolation, each on its own CPU
@@ -62,7 +64,7 @@ func (w World) plan(batch uint8, retry bool) protocol.Plan {
 	case w.Second != 0 && batch%2 == 0:
 		s = w.Second
 	}
-	return protocol.Plan{Strategy: s, Sites: w.Sites, VectorMax: w.VectorMax, HeadsOnly: w.HeadsOnly, NoSync: w.NoWait}
+	return protocol.Plan{Strategy: s, Sites: w.Sites, VectorMax: w.VectorMax, HeadsOnly: w.HeadsOnly, NoSync: w.NoWait, NoCheck: w.NoCheck}
 }
 
 // start is the first moment: every site shows 0, every CPU has fetched it.

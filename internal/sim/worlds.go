@@ -103,6 +103,9 @@ func specialWorlds() []World {
 	both := plain(protocol.Store, 1, 2, 2, 1)
 	both.Second, both.Name = protocol.Int3, "store and int3 by turns"
 	ws = append(ws, both)
+	quick := plain(protocol.Store, 1, 2, 2, 1)
+	quick.NoCheck, quick.Name = true, "store: without step 0"
+	ws = append(ws, quick)
 	soon := plain(protocol.Store, 1, 2, 3, 1)
 	soon.NoWait, soon.Name = true, "store: flips without waiting and a later sync"
 	ws = append(ws, soon)
