@@ -93,3 +93,15 @@ func Arm() error { return engine.Default.Arm() }
 // changed, except as the error says (and except for a key that was overwritten
 // by assignment: its byte shows again what its checks show).
 func Disarm() error { return engine.Default.Disarm() }
+
+// Event tells of one batch: which keys, how many writes and syncs, how long.
+type Event = engine.Event
+
+// Subscribe makes f hear of every batch that changes a key, when it is over: so that
+// a spike of latency can be blamed on a flip, or the flip be cleared. f runs on the
+// goroutine that made the change, under the engine's lock: it must be quick and must
+// not call this package or package statickey. The returned function ends it.
+//
+// Batches also appear in execution traces (runtime/trace) as regions named
+// quietpatch.batch, with a log message in the category quietpatch.
+func Subscribe(f func(Event)) (cancel func()) { return engine.Default.Subscribe(f) }

@@ -1,6 +1,8 @@
 package statickey
 
 import (
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 
@@ -18,11 +20,6 @@ type Bool struct {
 	on flag // first: sites read the key's own address
 	h  atomic.Pointer[engine.Key]
 }
-
-// Enabled reports whether the key is on. It is inlined to a read of one byte
-// and a branch; see the package comment for when that read goes away. Under
-// the race detector it is an atomic load.
-func (k *Bool) Enabled() bool { return k.on.load() }
 
 // Set turns the key on or off. Setting a key to the value it has does nothing.
 //
@@ -54,13 +51,30 @@ func (k *Bool) Enabled() bool { return k.on.load() }
 // tens of microseconds; the first call for a key finds and arms its checks,
 // which takes milliseconds.
 func (k *Bool) Set(on bool) error {
-	key, err := k.key()
-	if err != nil {
-		k.on.store(on) // a copy: an ordinary bool, and Status says so
-		return nil
-	}
-	v := [1]engine.Change{{Key: key, Value: number(on)}}
-	return engine.Default.Apply(v[:])
+	return set(k.key, number(on), engine.Default.Apply, k.setPlain)
+}
+
+// setPlain is for a copy: an ordinary bool, and Status says so.
+func (k *Bool) setPlain(v int64) { k.on.store(v != 0) }
+
+// SetNoWait turns the key on or off by stores alone: no sync, no interrupt on any CPU.
+// When it returns nil the new value is in the machine code, and every CPU will see it
+// soon, but nothing says when: a check that starts later may still see the old
+// value, and go back to it. [Sync] makes it certain, for all such changes together.
+//
+// What soon rests on. AMD: APM vol. 2, 7.6.1 lets a store to text be seen
+// asynchronously, as old or new; caches are coherent, so a CPU that fetches the
+// line again sees it, and any interrupt, system call return by IRET or switch of
+// threads serializes. Intel: the same in practice, without the manual's word (SDM
+// vol. 3A, "Handling Self- and Cross-Modifying Code"); SetNoWait is then the
+// caller's decision, as the strategy store is. arm64 and others: keys are atomics,
+// a store is seen soon, and Sync has nothing to do.
+//
+// It arms nothing: checks that wait to be armed go on reading memory. If the strategy
+// in force is not store, or a check needs more than one store, nothing is changed
+// and the error wraps [ErrNoWait].
+func (k *Bool) SetNoWait(on bool) error {
+	return set(k.key, number(on), engine.Default.ApplyNoWait, k.setPlain)
 }
 
 // Enable is Set(true).
@@ -94,6 +108,26 @@ type boolCell Bool
 
 func (c *boolCell) Load() int64   { return number(c.on.load()) }
 func (c *boolCell) Store(v int64) { c.on.store(v != 0) }
+
+// Text and Parse are how people write it.
+func (c *boolCell) Text(v int64) string { return onOff(v) }
+
+func (c *boolCell) Parse(s string) (int64, error) {
+	switch strings.ToLower(s) {
+	case "on", "true", "1", "yes", "+":
+		return 1, nil
+	case "off", "false", "0", "no", "-":
+		return 0, nil
+	}
+	return 0, fmt.Errorf("expected on or off, found %q", s)
+}
+
+func onOff(v int64) string {
+	if v != 0 {
+		return "on"
+	}
+	return "off"
+}
 
 func number(on bool) int64 {
 	if on {

@@ -1,6 +1,11 @@
 package statickey
 
-import "github.com/quietpatch/quietpatch/internal/engine"
+import (
+	"errors"
+	"unsafe"
+
+	"github.com/quietpatch/quietpatch/internal/engine"
+)
 
 // Site is one check in the machine code, as [Bool.Sites] returns it.
 type Site = engine.SiteInfo
@@ -16,6 +21,12 @@ var (
 	// ErrPlain: the key is not a package-level variable of the executable; it
 	// works as an ordinary bool.
 	ErrPlain = engine.ErrPlain
+	// ErrNoWait: a change cannot be made by stores alone.
+	ErrNoWait = engine.ErrNoWait
+	// ErrSealed: the key may not change any more.
+	ErrSealed = engine.ErrSealed
+	// ErrRange: a value outside of its [Value.Limit].
+	ErrRange = errors.New("value out of range")
 )
 
 // SiteError is what [Bool.Set] and [Batch.Apply] return when text could not be
@@ -33,7 +44,39 @@ type SiteError = engine.SiteError
 // finds the name in the binary if name and description are constants.
 //
 //go:noinline
-func Register(k *Bool, name, description string) error {
+func Register(k *Bool, name, description string) error { return register(k, name, description) }
+
+// RegisterValue is [Register] for a number.
+func RegisterValue[T Integer](k *Value[T], name, description string) error {
+	return registerNumber(k, unsafe.Sizeof(k.c.v), name, description)
+}
+
+// RegisterCounted is [Register] for a key that is counted.
+//
+//go:noinline
+func RegisterCounted(k *Counted, name, description string) error {
+	return register(k, name, description)
+}
+
+// RegisterSealed is [Register] for a key that is going to be sealed.
+//
+//go:noinline
+func RegisterSealed(k *Sealed, name, description string) error {
+	return register(k, name, description)
+}
+
+// keyed is any kind of key.
+type keyed interface{ key() (*engine.Key, error) }
+
+// registerNumber is what `quietpatch sites` looks for in a binary: calls with
+// constant arguments.
+//
+//go:noinline
+func registerNumber(k keyed, _ uintptr, name, description string) error {
+	return register(k, name, description)
+}
+
+func register(k keyed, name, description string) error {
 	key, err := k.key()
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
@@ -21,22 +22,32 @@ func (e *Engine) armLocked(keys []*Key) {
 	if e.later = e.search(keys); e.later != nil {
 		return
 	}
-	e.pokes = e.pokes[:0]
+	e.clear()
 	for _, k := range keys {
 		v := k.value()
-		for _, s := range k.sites {
-			if s.state == Memory {
-				e.pokes = append(e.pokes, poke{key: k, site: s, old: s.orig, new: s.word(v), oldValue: v, newValue: v})
+		for i := range k.sites {
+			s := &k.sites[i]
+			if s.state != Memory {
+				continue
 			}
+			e.pokes = append(e.pokes, poke{key: k, site: s, old: s.orig, new: s.code(v), oldValue: v, newValue: v})
 		}
+	}
+	if len(e.pokes) == 0 {
+		return
 	}
 	e.sortPokes()
 	if err := e.m.Prepare(e.addrs()); err != nil {
 		e.refuseUnprepared()
 	}
-	if len(e.pokes) > 0 {
-		e.armPokes()
-	}
+	e.pokes = slices.DeleteFunc(e.pokes, func(p poke) bool {
+		if p.toMemory() {
+			p.armed() // as long as the key has this value, there is nothing to write
+		}
+		return p.toMemory()
+	})
+	e.armPokes()
+	e.clear()
 }
 
 // refuseUnprepared asks for one page after the other, and leaves out the sites
@@ -45,7 +56,7 @@ func (e *Engine) refuseUnprepared() {
 	e.pokes = slices.DeleteFunc(e.pokes, func(p poke) bool {
 		err := e.m.Prepare([]uintptr{p.site.addr})
 		if err != nil {
-			p.refuse(err)
+			e.refuse(&p, err)
 		}
 		return err != nil
 	})
@@ -67,7 +78,7 @@ func (e *Engine) addrs() []uintptr {
 // fails later, one site at a time: the bad ones are refused, the others armed.
 func (e *Engine) armPokes() {
 	for len(e.pokes) > 0 {
-		out := e.runLocked(protocol.Int3)
+		out := e.runLocked(protocol.Int3, false)
 		switch {
 		case out.Err == nil:
 			for i := range e.pokes {
@@ -77,7 +88,7 @@ func (e *Engine) armPokes() {
 		case e.postponed(out):
 			return
 		case out.Step == protocol.StepCheck && out.Site >= 0:
-			e.pokes[out.Site].refuse(out.Err)
+			e.refuse(&e.pokes[out.Site], out.Err)
 			e.pokes = slices.Delete(e.pokes, out.Site, out.Site+1)
 		default:
 			e.armOneByOne()
@@ -91,14 +102,14 @@ func (e *Engine) armOneByOne() {
 	all := slices.Clone(e.pokes)
 	for i := range all {
 		e.pokes = append(e.pokes[:0], all[i])
-		out := e.runLocked(protocol.OneAtATime)
+		out := e.runLocked(protocol.OneAtATime, false)
 		switch {
 		case out.Err == nil:
 			all[i].armed()
 		case e.postponed(out):
 			return
 		default:
-			all[i].refuse(out.Err)
+			e.refuse(&all[i], out.Err)
 		}
 	}
 }
@@ -117,14 +128,17 @@ func (e *Engine) postponed(out protocol.Outcome) bool {
 }
 
 func (p *poke) armed() {
-	p.site.state, p.site.why = Armed, ""
+	p.site.state, p.site.why = Armed, 0
 	p.key.shown = p.newValue
 	p.key.unarmed--
 	p.key.armed++
+	if p.site.flip != bitFlip {
+		p.key.slow++
+	}
 }
 
-func (p *poke) refuse(err error) {
-	p.site.state, p.site.again, p.site.why = Refused, true, "could not be armed: "+err.Error()
+func (e *Engine) refuse(p *poke, err error) {
+	p.site.state, p.site.again, p.site.why = Refused, true, e.reasonNumber("could not be armed: "+err.Error())
 	p.key.unarmed--
 }
 
@@ -140,14 +154,19 @@ func (e *Engine) Arm() error {
 	e.off = ""
 	e.tryAgain()
 	for _, k := range e.keys {
-		for _, s := range k.sites {
-			if s.state == Refused && s.again {
-				s.state, s.again, s.why = Memory, false, ""
+		for i := range k.sites {
+			if s := &k.sites[i]; s.state == Refused && s.again {
+				s.state, s.again, s.why = Memory, false, 0
 				k.unarmed++
 			}
 		}
 	}
 	e.armLocked(e.keys)
+	for _, k := range e.keys {
+		if k.seal == sealed {
+			_ = e.sealed(k) // the sites say why
+		}
+	}
 	return e.later
 }
 
@@ -169,30 +188,44 @@ func (e *Engine) disarmLocked() error {
 	if err := e.recoverLocked(); err != nil {
 		return err
 	}
-	e.pokes = e.pokes[:0]
+	if err := e.remember(); err != nil {
+		return fmt.Errorf("the checks of sealed keys are not known any more: %w", err)
+	}
+	e.clear()
 	for _, k := range e.keys {
 		v := k.value()
 		if k.armed > 0 {
 			k.cell.Store(v) // the same, unless the key was overwritten: its checks will read it again
 		}
-		for _, s := range k.sites {
-			if s.state == Armed {
-				e.pokes = append(e.pokes, poke{key: k, site: s, old: s.word(v), new: s.orig, oldValue: v, newValue: v})
+		for i := range k.sites {
+			s := &k.sites[i]
+			if p := (poke{key: k, site: s, old: s.code(v), new: s.orig, oldValue: v, newValue: v}); s.state == Armed && p.old != p.new {
+				e.pokes = append(e.pokes, p)
 			}
 		}
 	}
-	if len(e.pokes) == 0 {
-		return nil
+	if len(e.pokes) > 0 {
+		e.sortPokes()
+		if out := e.runLocked(protocol.Int3, false); out.Err != nil {
+			return e.failure(out)
+		}
 	}
-	e.sortPokes()
-	if out := e.runLocked(protocol.Int3); out.Err != nil {
-		return e.failure(out)
-	}
-	for i := range e.pokes {
-		p := &e.pokes[i]
-		p.site.state = Memory
-		p.key.unarmed++
-		p.key.armed--
+	for _, k := range e.keys {
+		k.disarmed()
 	}
 	return nil
+}
+
+// disarmed: all sites read memory.
+func (k *Key) disarmed() {
+	for i := range k.sites {
+		if s := &k.sites[i]; s.state == Armed {
+			s.state = Memory
+			k.unarmed++
+			k.armed--
+			if s.flip != bitFlip {
+				k.slow--
+			}
+		}
+	}
 }

@@ -1,13 +1,15 @@
 package engine
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"unsafe"
 
+	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 	"github.com/quietpatch/quietpatch/internal/protocol"
+	"github.com/quietpatch/quietpatch/internal/site"
+	"github.com/quietpatch/quietpatch/internal/text"
 )
 
 // Change is one key's new value.
@@ -16,35 +18,113 @@ type Change struct {
 	Value int64
 }
 
-// poke is one site's part in a batch.
-type poke struct {
-	key      *Key
-	site     *Site
-	old, new uint64 // the site's bytes before and after
-	// What a thread that traps here sees, on the way forward and on the way
-	// back.
-	newValue, oldValue int64
-}
-
 // Apply makes the changes, all of them or none, with as few syncs as the
 // strategy needs for all sites together. Of several changes of one key the
 // last one counts. Changes to the value that a key has cost nothing.
-func (e *Engine) Apply(changes []Change) error {
+func (e *Engine) Apply(changes []Change) error { return e.apply(changes, false) }
+
+// ApplyNoWait makes the changes by stores alone: no sync, no interrupt. Checks
+// see them soon, and those that begin after a later [Engine.Sync] for certain. It
+// arms nothing: sites that wait to be armed go on reading memory. If a site would
+// need more than a store, nothing is changed and the error wraps [ErrNoWait].
+func (e *Engine) ApplyNoWait(changes []Change) error { return e.apply(changes, true) }
+
+func (e *Engine) apply(changes []Change, noWait bool) error {
+	for {
+		seen := e.validators.Load()
+		if bad, err := judge(changes); err != nil {
+			return e.refused(changes[bad], err)
+		}
+		e.mu.Lock()
+		if !e.oneRecordEach(changes) && e.validators.Load() == seen {
+			break
+		}
+		e.mu.Unlock() // a validation came in between: ask it
+	}
+	defer e.mu.Unlock()
+	return e.applyLocked(changes, noWait)
+}
+
+// judge asks the validations of all keys, without the lock: they are the program's.
+func judge(changes []Change) (int, error) {
+	for i, c := range changes {
+		if err := c.Key.judge(c.Value); err != nil {
+			return i, err
+		}
+	}
+	return -1, nil
+}
+
+func (e *Engine) refused(bad Change, err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return fmt.Errorf("quietpatch: %s: %s is refused: %w", bad.Key.label(), bad.Key.text(bad.Value), err)
+}
+
+// applyLocked makes changes of keys of which each has one record.
+func (e *Engine) applyLocked(changes []Change, noWait bool) error {
+	if noWait && (e.stuck != nil || e.owed != nil) {
+		return fmt.Errorf("%w: an earlier batch has to be repaired first, which waits: use Set, or statickey.Sync", ErrNoWait)
+	}
 	if err := e.recoverLocked(); err != nil {
 		return err // first of all: a batch that is stuck has left checks in between
 	}
-	e.oneRecordEach(changes)
-	changes = pending(changes)
-	if len(changes) == 0 {
+	if err := checkSealed(changes); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		c.Key.wasSet = true
+	}
+	if todo := pending(changes); len(todo) > 0 {
+		report := e.watch(todo, noWait)
+		err := e.change(todo, noWait)
+		report(err)
+		if err != nil {
+			return err
+		}
+	}
+	if noWait || !e.soon {
 		return nil
 	}
-	e.armLocked(keysOf(changes))
+	// A change without waiting came before, perhaps to the very value that this
+	// call promises.
+	return e.syncNow("that changes without waiting left out")
+}
+
+// Sync makes certain what ApplyNoWait made soon, and repairs what an earlier batch
+// left. With nothing pending it does nothing.
+func (e *Engine) Sync() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.recoverLocked(); err != nil {
+		return err
+	}
+	if !e.soon {
+		return nil
+	}
+	return e.syncNow("that changes without waiting left out")
+}
+
+// syncNow makes a sync outside of any batch.
+func (e *Engine) syncNow(which string) error {
+	if e.m == nil {
+		return nil
+	}
+	if err := e.sync(); err != nil {
+		return &SiteError{Step: protocol.StepStoreSync.String(), Unsynced: true, Err: fmt.Errorf("the sync %s: %w", which, err)}
+	}
+	return nil
+}
+
+// change makes changes that are none of a sealed key and do change something.
+func (e *Engine) change(changes []Change, noWait bool) error {
+	if !noWait {
+		e.armLocked(keysOf(changes))
+	}
 	if e.stuck != nil {
 		return e.stuck.err // its traps need the vector
 	}
-	if err := e.toggleLocked(changes); err != nil {
+	if err := e.toggleLocked(changes, noWait); err != nil {
 		return err
 	}
 	for _, c := range changes {
@@ -57,21 +137,27 @@ func (e *Engine) Apply(changes []Change) error {
 
 // oneRecordEach makes all changes of one variable name the same record. There
 // can be two, queued around an assignment to the variable, before the engine has
-// listed either.
-func (e *Engine) oneRecordEach(changes []Change) {
+// listed either. It reports whether any change got another record.
+func (e *Engine) oneRecordEach(changes []Change) (swapped bool) {
 	var first map[unsafe.Pointer]*Key
-	if len(changes) > 1 {
-		first = make(map[unsafe.Pointer]*Key, len(changes))
-	}
 	for i := range changes {
-		k := e.known(changes[i].Key)
-		if other := first[k.addr]; other != nil {
-			k = other
-		} else if first != nil {
+		k := changes[i].Key
+		if k.listed {
+			continue
+		}
+		if k = e.known(k); !k.listed && len(changes) > 1 {
+			if first == nil {
+				first = map[unsafe.Pointer]*Key{}
+			}
+			if other := first[k.addr]; other != nil {
+				k = other
+			}
 			first[k.addr] = k
 		}
+		swapped = swapped || changes[i].Key != k
 		changes[i].Key = k
 	}
+	return swapped
 }
 
 // pending drops changes that a later one of the same key overrules, and those
@@ -83,13 +169,12 @@ func pending(changes []Change) []Change {
 		}
 		return changes
 	}
-	last := make(map[*Key]int, len(changes))
 	for i, c := range changes {
-		last[c.Key] = i
+		c.Key.last = i
 	}
-	out := make([]Change, 0, len(last))
+	out := make([]Change, 0, len(changes))
 	for i, c := range changes {
-		if last[c.Key] == i && !c.idle() {
+		if c.Key.last == i && !c.idle() {
 			out = append(out, c)
 		}
 	}
@@ -112,35 +197,78 @@ func keysOf(changes []Change) []*Key {
 // toggleLocked rewrites the armed sites of the changed keys. When the batch
 // fails it is tried once more, one site at a time, as the kernel does; when
 // that fails, too, every site shows the old value.
-func (e *Engine) toggleLocked(changes []Change) error {
+func (e *Engine) toggleLocked(changes []Change, noWait bool) error {
+	e.changes = changes
+	e.clear()
+	if e.flips = e.countFlips(changes); e.flips == 0 {
+		e.makePokes(changes)
+		if len(changes) > 1 {
+			e.sortPokes()
+		}
+	}
+	if e.flips == 0 && len(e.pokes) == 0 {
+		return nil
+	}
+	strategy := e.strategy
+	if e.flips == 0 && strategy == protocol.Store && !e.storable() {
+		strategy = protocol.Int3
+	}
+	if noWait && strategy != protocol.Store {
+		return e.cannotStore()
+	}
+	undo := e.storeEarly()
+	err := e.runTwice(strategy, noWait)
+	if err != nil {
+		undo()
+	}
+	return err
+}
+
+// makePokes describes what the changes do to every armed site.
+func (e *Engine) makePokes(changes []Change) {
 	e.pokes = e.pokes[:0]
 	for _, c := range changes {
-		old := c.Key.value()
-		if old == c.Value {
+		from := c.Key.value()
+		if from == c.Value {
 			continue // only the byte differs: the key was overwritten
 		}
-		for _, s := range c.Key.sites {
-			if s.state == Armed {
-				e.pokes = append(e.pokes, poke{
-					key: c.Key, site: s,
-					old: s.word(old), new: s.word(c.Value), oldValue: old, newValue: c.Value,
-				})
+		for i := range c.Key.sites {
+			if s := &c.Key.sites[i]; s.state == Armed {
+				e.addToggle(c.Key, s, from, c.Value)
 			}
 		}
 	}
-	if len(e.pokes) == 0 {
-		return nil
+}
+
+// storeEarly stores the new value of every key that has a site which will read
+// memory again, and returns what takes that back.
+func (e *Engine) storeEarly() (undo func()) {
+	var stored []*poke
+	for i := range e.pokes {
+		if p := &e.pokes[i]; p.toMemory() && p.key.cell.Load() != p.newValue {
+			p.key.cell.Store(p.newValue)
+			stored = append(stored, &poke{key: p.key, oldValue: p.oldValue})
+		}
 	}
-	if len(changes) > 1 {
-		e.sortPokes()
+	return func() {
+		for _, p := range stored {
+			p.key.cell.Store(p.oldValue)
+		}
 	}
-	first := e.runLocked(e.strategy)
-	if !worthRetry(first) {
+}
+
+func (e *Engine) runTwice(s protocol.Strategy, noSync bool) error {
+	first := e.runLocked(s, noSync)
+	if noSync && first.Err != nil && first.Step == protocol.StepStore {
+		first.Unsynced = true // the undo waits for nobody either
+	}
+	if noSync || !worthRetry(first) {
 		return e.failure(first)
 	}
+	e.slowPokes()
 	e.count.Fallbacks++
 	syncs := e.count.Syncs
-	second := e.runLocked(protocol.OneAtATime)
+	second := e.runLocked(protocol.OneAtATime, false)
 	if errors.Is(second.Err, errNotReady) {
 		return e.failure(first) // which says more
 	}
@@ -150,16 +278,32 @@ func (e *Engine) toggleLocked(changes []Change) error {
 	return e.failure(second)
 }
 
-// worthRetry reports whether the batch failed in a way that may be another one
-// site by site. What step 0 found will still be there, and a batch that could
-// not start will not start then.
-func worthRetry(out protocol.Outcome) bool {
-	return out.Err != nil && !out.Stuck && out.Step != protocol.StepCheck && !errors.Is(out.Err, errNotReady)
+// cannotStore says which site needs more than a store.
+func (e *Engine) cannotStore() error {
+	if e.strategy != protocol.Store {
+		return fmt.Errorf("%w: the strategy in force is %v; choose store (see quietpatch.Configure), or use Set", ErrNoWait, e.strategy)
+	}
+	widest := e.m.StoreMax()
+	for i := range e.pokes {
+		p := &e.pokes[i]
+		if _, n, ok := p.span(); !ok || n > widest {
+			fn, file, line := e.img.Place(uint64(p.site.addr), site.OurFrame)
+			return fmt.Errorf("%w: %s: site %s (%s:%d) at %#x: from %d to %d is more than one store by %s; use Set",
+				ErrNoWait, p.key.label(), fn, file, line, p.site.addr, p.oldValue, p.newValue, e.m.Backend())
+		}
+	}
+	return ErrNoWait
 }
 
-// sortPokes sorts by address over all keys, as the vector must be.
-func (e *Engine) sortPokes() {
-	slices.SortFunc(e.pokes, func(a, b poke) int { return cmp.Compare(a.site.addr, b.site.addr) })
+// worthRetry reports whether the batch failed in a way that may be another one
+// site by site. What step 0, or a store's own compare, found will still be there, and a batch that could
+// not start will not start then.
+func worthRetry(out protocol.Outcome) bool {
+	var foreign *text.MismatchError
+	if out.Step == protocol.StepStore && errors.As(out.Err, &foreign) {
+		return false
+	}
+	return out.Err != nil && !out.Stuck && out.Step != protocol.StepCheck && !errors.Is(out.Err, errNotReady)
 }
 
 // errNotReady is wrapped when a batch could not start: traps may not be taken
@@ -167,7 +311,7 @@ func (e *Engine) sortPokes() {
 var errNotReady = errors.New("text cannot be patched now")
 
 // runLocked carries out e.pokes by one strategy.
-func (e *Engine) runLocked(s protocol.Strategy) protocol.Outcome {
+func (e *Engine) runLocked(s protocol.Strategy, noSync bool) protocol.Outcome {
 	if e.stuck != nil {
 		return protocol.Outcome{Site: -1, Err: fmt.Errorf("%w: %w", errNotReady, e.stuck.err)}
 	}
@@ -179,28 +323,31 @@ func (e *Engine) runLocked(s protocol.Strategy) protocol.Outcome {
 			return protocol.Outcome{Site: -1, Err: fmt.Errorf("%w: %w", errNotReady, err)}
 		}
 	}
-	m, err := protocol.New(protocol.Plan{Strategy: s, Sites: len(e.pokes), VectorMax: vectorMax, HeadsOnly: e.headsOnly()})
+	m, err := protocol.New(protocol.Plan{
+		Strategy: s, Sites: max(len(e.pokes), e.flips), VectorMax: vectorMax,
+		HeadsOnly: s != protocol.Store && e.headsOnly(), NoSync: noSync,
+		// Through a window each site is compared and changed in one visit: a second
+		// one for step 0 would double the time.
+		NoCheck: s == protocol.Store && e.flips > 0 && e.m.Window() != nil,
+	})
 	if err != nil {
 		return protocol.Outcome{Site: -1, Err: err}
 	}
+	if noSync {
+		e.soon = true
+	}
+	e.ran = s.String()
 	return e.drive(&m)
 }
 
 // headsOnly reports whether all pokes change first bytes only.
 func (e *Engine) headsOnly() bool {
 	for i := range e.pokes {
-		if (e.pokes[i].old^e.pokes[i].new)>>8 != 0 {
+		if off, n := insn.Diff(e.pokes[i].old, e.pokes[i].new); off+n > 1 {
 			return false
 		}
 	}
 	return true
-}
-
-// stuckBatch is a batch that could be neither finished nor undone.
-type stuckBatch struct {
-	machine protocol.Machine
-	pokes   []poke
-	err     error
 }
 
 // drive performs effects until the machine is done.
@@ -218,40 +365,4 @@ func (e *Engine) drive(m *protocol.Machine) protocol.Outcome {
 		e.stuck = &stuckBatch{machine: *m, pokes: slices.Clone(e.pokes), err: e.failure(out)}
 	}
 	return out
-}
-
-// recoverLocked clears up after an earlier batch before anything else is done: it
-// tries to get a stuck one out of the way, whose trapped sites work meanwhile,
-// through the vector; and it makes the sync that one could not make behind its
-// undo. Until then no call can promise what any check sees, not even one that
-// changes nothing.
-func (e *Engine) recoverLocked() error {
-	if err := e.unstick(); err != nil {
-		return err
-	}
-	if e.owed == nil {
-		return nil
-	}
-	if err := e.sync(); err != nil {
-		return &SiteError{Step: protocol.StepStoreSync.String(), Unsynced: true, Err: fmt.Errorf("the sync that an earlier batch (%w) owes: %w", e.owed, err)}
-	}
-	return nil
-}
-
-func (e *Engine) unstick() error {
-	if e.stuck == nil {
-		return nil
-	}
-	// A backend that is gone writes nothing; the way back has the other one.
-	beginErr := e.m.Begin()
-	s := e.stuck
-	e.stuck = nil
-	e.pokes = append(e.pokes[:0], s.pokes...)
-	s.machine.Resume()
-	out := e.drive(&s.machine)
-	if out.Stuck {
-		return fmt.Errorf("an earlier batch is still stuck: %w", errors.Join(e.stuck.err, beginErr))
-	}
-	e.later = nil
-	return nil
 }

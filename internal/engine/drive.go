@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"math/bits"
 
 	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 	"github.com/quietpatch/quietpatch/internal/protocol"
@@ -29,82 +28,101 @@ func (e *Engine) perform(ef protocol.Effect) protocol.Result {
 	case protocol.StepTrapSync, protocol.StepTailSync, protocol.StepHeadSync, protocol.StepStoreSync:
 		return protocol.Result{Err: e.sync()}
 	}
+	if e.flips > 0 && ef.Dir == protocol.Forward {
+		return e.performFlips(ef)
+	}
+	e.slowPokes()
 	for i := ef.From; i < ef.To; i++ {
 		if err := e.performSite(ef, &e.pokes[i]); err != nil {
-			// What was not as expected was not written; any other write may have
-			// arrived although it failed.
-			var mismatch *text.MismatchError
-			return protocol.Result{Done: i - ef.From, Err: err, Touched: !errors.As(err, &mismatch)}
+			return failed(i-ef.From, err)
 		}
 	}
 	return protocol.Result{}
 }
 
-// sync makes one sync. It also makes up for one that was owed.
+// failed: what was not as expected was not written; any other write may have
+// arrived although it failed.
+func failed(done int, err error) protocol.Result {
+	var mismatch *text.MismatchError
+	return protocol.Result{Done: done, Err: err, Touched: !errors.As(err, &mismatch)}
+}
+
+// sync makes one sync. It also makes up for those that stores without one have
+// left out.
 func (e *Engine) sync() error {
 	err := e.m.Sync()
 	if err == nil {
 		e.count.Syncs++
-		e.owed = nil
+		e.soon, e.owed = false, nil
 	}
 	return err
 }
 
 // performSite carries out the steps that touch one site.
 func (e *Engine) performSite(ef protocol.Effect, p *poke) error {
-	s, want := p.site, p.new
+	want := &p.new
 	if ef.Dir == protocol.Back {
-		want = p.old
+		want = &p.old
 	}
-	n := int(s.n)
+	n := p.site.n()
 	switch ef.Step {
 	case protocol.StepCheck: // 0
-		if found := e.m.Load(s.addr, n); found != p.old {
-			return &text.MismatchError{Addr: s.addr, N: n, Expected: p.old, Found: found}
-		}
-		return nil
+		return e.check(p)
 	case protocol.StepTrap: // 2
-		return e.put(ef.Dir, p, part{0, 1}, p.old, trapByte)
+		return e.put(ef.Dir, p, 0, 1, uint64(p.old.B[0]), trapByte)
 	case protocol.StepTail: // 3
-		return e.put(ef.Dir, p, part{1, n - 1}, p.old>>8, want>>8)
+		for off := 1; off < n; off += text.WordMax {
+			k := min(n-off, text.WordMax)
+			if err := e.put(ef.Dir, p, off, k, part(&p.old, off, k), part(want, off, k)); err != nil {
+				return err
+			}
+		}
 	case protocol.StepHead: // 4
-		return e.put(ef.Dir, p, part{0, 1}, trapByte, want)
+		return e.put(ef.Dir, p, 0, 1, trapByte, uint64(want.B[0]))
 	case protocol.StepStore: // S
-		off := bits.TrailingZeros64(p.old^p.new) / 8
-		return e.put(ef.Dir, p, part{off, 1}, p.old>>(8*off), want>>(8*off))
+		off, k, _ := p.span()
+		return e.put(ef.Dir, p, off, k, part(&p.old, off, k), part(want, off, k))
 	}
 	return nil
 }
 
-// part is some bytes of a site.
-type part struct{ off, n int }
+// check is step 0 for one site.
+func (e *Engine) check(p *poke) error {
+	n := p.site.n()
+	for off := 0; off < n; off += text.WordMax {
+		k := min(n-off, text.WordMax)
+		addr, want := p.site.addr+uintptr(off), part(&p.old, off, k)
+		if found := e.m.Load(addr, k); found != want {
+			return &text.MismatchError{Addr: addr, N: k, Expected: want, Found: found}
+		}
+	}
+	return nil
+}
 
-// put writes a part of a site.
+// put writes n bytes of a site from off on.
 //
 // Forward, the bytes there must be what the steps before have left. Back, each
 // byte may be old, new or (the head) the trap byte, because the step that
 // failed may have got that far; anything else belongs to somebody else and is
 // not written.
-func (e *Engine) put(dir protocol.Dir, p *poke, at part, expect, want uint64) error {
-	addr := p.site.addr + uintptr(at.off)
-	mask := ^uint64(0) >> (64 - 8*at.n)
-	expect, want = expect&mask, want&mask
+func (e *Engine) put(dir protocol.Dir, p *poke, off, n int, expect, want uint64) error {
+	addr := p.site.addr + uintptr(off)
 	if dir == protocol.Back {
-		expect = e.m.Load(addr, at.n)
-		if !p.among(expect, at) {
-			return &text.MismatchError{Addr: addr, N: at.n, Expected: want, Found: expect}
+		expect = e.m.Load(addr, n)
+		if !p.among(expect, off, n) {
+			return &text.MismatchError{Addr: addr, N: n, Expected: want, Found: expect}
 		}
 	}
 	if expect == want {
 		return nil
 	}
-	err := e.m.Poke(addr, at.n, expect, want)
+	err := e.m.Poke(addr, n, expect, want)
 	if err != nil && dir == protocol.Back {
-		switch found := e.m.Load(addr, at.n); {
+		switch found := e.m.Load(addr, n); {
 		case found == want:
 			err = nil // it arrived all the same
-		case p.among(found, at):
-			err = e.m.Rescue(addr, at.n, found, want)
+		case p.among(found, off, n):
+			err = e.m.Rescue(addr, n, found, want)
 		}
 	}
 	if err == nil {
@@ -113,22 +131,9 @@ func (e *Engine) put(dir protocol.Dir, p *poke, at part, expect, want uint64) er
 	return err
 }
 
-// among reports whether every byte found in the part is the site's old or new
-// one, or, at the head, the trap byte.
-func (p *poke) among(found uint64, at part) bool {
-	for i := range at.n {
-		shift := 8 * (at.off + i)
-		f, o, w := byte(found>>(8*i)), byte(p.old>>shift), byte(p.new>>shift)
-		trapped := at.off+i == 0 && f == trapByte
-		if f != o && f != w && !trapped {
-			return false
-		}
-	}
-	return true
-}
-
 // publish makes the vector for the sites of the effect: a thread that traps
-// goes on as the new instruction would, or on the way back as the old one.
+// goes on as the compiler's instruction would if the key had the new value, or on
+// the way back the old one.
 func (e *Engine) publish(ef protocol.Effect) error {
 	e.entries = e.entries[:0]
 	for i := ef.From; i < ef.To; i++ {
@@ -137,12 +142,12 @@ func (e *Engine) publish(ef protocol.Effect) error {
 		if ef.Dir == protocol.Back {
 			v = p.oldValue
 		}
-		em, err := insn.Emulate(p.site.form, code(p.site.orig, p.site.n), v)
+		em, err := insn.Emulate(p.site.form, p.site.orig, v)
 		if err != nil {
 			return err
 		}
 		en := trap.Entry{
-			Addr: p.site.addr, Resume: p.site.addr + uintptr(p.site.n), Slot: trap.NoSlot,
+			Addr: p.site.addr, Resume: p.site.addr + uintptr(p.site.n()), Slot: trap.NoSlot,
 			FlagsClear: em.FlagsClear, FlagsSet: em.FlagsSet,
 		}
 		if em.Reg != insn.NoReg {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
@@ -34,15 +35,25 @@ type Engine struct {
 	openImg func() (image, error)
 	openM   func(image, Options, func(uintptr, byte) bool) (machine, error)
 
-	driving bool    // a batch is under way
-	pokes   []poke  // of the batch at hand; reused
-	entries entries // of the vector; reused
-	stuck   *stuckBatch
-	owed    error // the sync behind an undo failed so, and none has been made since
+	driving  bool     // a batch is under way
+	pokes    []poke   // of the batch at hand; reused
+	flips    int      // or its size, if its sites are enough to describe it
+	changes  []Change // of the batch at hand
+	soon     bool     // stores without a sync behind them
+	owed     error    // the sync behind an undo failed so, and none has been made since
+	reasons  []string // why sites read memory, by number
+	reasonOf map[string]uint32
+	entries  entries // of the vector; reused
+	stuck    *stuckBatch
 
-	count    Counters
-	problems []string
-	dropped  int // problems beyond problemsMax
+	searched   Search
+	rules      []rule        // from the environment; nil until they are read
+	validators atomic.Uint64 // how often a validation was installed
+	watchers   watchers
+	ran        string // the strategy of the last batch
+	count      Counters
+	problems   []string
+	dropped    int // problems beyond problemsMax
 }
 
 // Default is the engine of the process.
@@ -73,11 +84,13 @@ func (e *Engine) problem(format string, args ...any) {
 func (e *Engine) Register(k *Key, name, desc string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	err := e.registerLocked(e.known(k), name, desc)
-	if err != nil {
+	k = e.known(k)
+	if err := e.registerLocked(k, name, desc); err != nil {
 		e.problem("%v", err)
+		return err
 	}
-	return err
+	e.activate(k)
+	return nil
 }
 
 func (e *Engine) registerLocked(k *Key, name, desc string) error {
@@ -100,6 +113,7 @@ func (e *Engine) registerLocked(k *Key, name, desc string) error {
 func (e *Engine) list(k *Key) {
 	if e.byAddr[k.addr] == nil {
 		e.byAddr[k.addr] = k
+		k.listed = true
 		e.keys = append(e.keys, k)
 	}
 }
@@ -123,6 +137,7 @@ func (e *Engine) Configure(o Options) error {
 	e.tryAgain()
 	e.opts, e.inForce = o, full
 	e.strategy = e.chooseStrategy()
+	e.armSealed() // nobody will set these again
 	return nil
 }
 
@@ -221,22 +236,32 @@ func (e *Engine) bringUp() error {
 func (e *Engine) ours(addr uintptr, b byte) bool {
 	for i := range e.pokes {
 		p := &e.pokes[i]
-		if off := int(addr - p.site.addr); e.driving && p.site.covers(addr) && p.among(uint64(b), part{off, 1}) {
+		if off := int(addr - p.site.addr); e.driving && p.site.covers(addr) && p.among(uint64(b), off, 1) {
 			return true
 		}
 	}
+	if err := e.remember(); err != nil {
+		return false // a sealed key's byte cannot be told from a foreign one
+	}
 	for _, k := range e.keys {
-		i, found := slices.BinarySearchFunc(k.sites, addr, func(s *Site, a uintptr) int { return cmp.Compare(s.addr, a) })
-		if !found {
-			i--
+		if s := k.siteAt(addr); s != nil && s.state == Armed {
+			c := s.code(k.shown)
+			return b == c.B[addr-s.addr]
 		}
-		if i < 0 || k.sites[i].state != Armed || !k.sites[i].covers(addr) {
-			continue
-		}
-		s := k.sites[i]
-		return b == byte(s.word(k.shown)>>(8*(addr-s.addr)))
 	}
 	return false
+}
+
+// siteAt returns the site that the byte at addr belongs to.
+func (k *Key) siteAt(addr uintptr) *Site {
+	i, found := slices.BinarySearchFunc(k.sites, addr, func(s Site, a uintptr) int { return cmp.Compare(s.addr, a) })
+	if !found {
+		i--
+	}
+	if i < 0 || !k.sites[i].covers(addr) {
+		return nil
+	}
+	return &k.sites[i]
 }
 
 // laterError is a reason that may pass: try again at the next arm.

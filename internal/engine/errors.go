@@ -45,7 +45,7 @@ func (e *SiteError) Error() string {
 	case e.Undone:
 		b.WriteString("; every site shows the old value")
 	case e.Unsynced:
-		b.WriteString("; the old bytes are back, but the sync behind them failed: a CPU may act on the new ones for a while")
+		b.WriteString("; the old bytes are back, but without a sync behind them a CPU may act on the new ones for a while (statickey.Sync makes one)")
 	default:
 		b.WriteString("; the text could not be put back: sites of this batch may show either value, the next call tries again")
 	}
@@ -66,8 +66,9 @@ func (e *Engine) failure(out protocol.Outcome) error {
 	if out.Stuck {
 		err.Err = fmt.Errorf("%w; on the way back: %w", out.Err, out.StuckErr)
 	}
+	e.slowPokes()
 	if out.Site >= 0 && out.Site < len(e.pokes) {
-		p := e.pokes[out.Site]
+		p := &e.pokes[out.Site]
 		err.Key, err.Addr = p.key.label(), p.site.addr
 		err.Func, err.File, err.Line = e.img.Place(uint64(p.site.addr), site.OurFrame)
 	}

@@ -67,7 +67,7 @@ func faultAtSite(t *testing.T, strategy string, nth int) {
 	w := newWorld(t, strategy).armed()
 	bad := w.alpha.sites[nth]
 	w.f.failPoke = func(_ int, addr uintptr) error {
-		return injectIf(addr >= bad.addr && addr < bad.addr+uintptr(bad.n))
+		return injectIf(addr >= bad.addr && addr < bad.addr+uintptr(bad.n()))
 	}
 	err := w.Apply([]Change{{w.beta, 1}, {w.alpha, 1}})
 	var se *SiteError
@@ -99,7 +99,7 @@ func (w *world) vectorShows(v int64) {
 			if s.addr != e.Addr {
 				continue
 			}
-			em, err := insn.Emulate(s.form, code(s.orig, s.n), v)
+			em, err := insn.Emulate(s.form, s.orig, v)
 			if err != nil || em.FlagsSet != e.FlagsSet || (em.Reg != insn.NoReg && em.Value != e.Value) {
 				w.t.Errorf("the vector's entry for %#x is %+v, expected %+v (%v)", e.Addr, e, em, err)
 			}
@@ -305,14 +305,14 @@ func TestArmFault(t *testing.T) {
 	if _, err := w.Sites(w.alpha); err != nil {
 		t.Fatal(err)
 	}
-	bad := w.alpha.sites[1]
+	bad := &w.alpha.sites[1]
 	w.f.failPoke = func(_ int, addr uintptr) error {
-		return injectIf(addr >= bad.addr && addr < bad.addr+uintptr(bad.n))
+		return injectIf(addr >= bad.addr && addr < bad.addr+uintptr(bad.n()))
 	}
 	if err := w.set(w.alpha, 1); err != nil {
 		t.Fatal(err)
 	}
-	if bad.state != Refused || !strings.Contains(bad.why, "injected") || w.alpha.armed != len(w.alpha.sites)-1 {
+	if bad.state != Refused || !strings.Contains(w.whyOf(w.alpha, bad), "injected") || w.alpha.armed != len(w.alpha.sites)-1 {
 		t.Errorf("states: %s", w.whys(w.alpha))
 	}
 	w.shows(1, 0)
@@ -367,4 +367,73 @@ func TestDebt(t *testing.T) {
 			w.shows(0, 0)
 		})
 	}
+}
+
+// TestSyncRepairs: Sync makes the sync that an earlier batch owes.
+func TestSyncRepairs(t *testing.T) {
+	w := newWorld(t, "store").armed()
+	w.f.failSync = func(int) error { return errInjected }
+	if err := w.set(w.alpha, 1); err == nil {
+		t.Fatal("no error")
+	}
+	if err := w.Sync(); err == nil || !w.Status().Unsynced {
+		t.Errorf("Sync: %v", err)
+	}
+	if err := w.ApplyNoWait([]Change{{w.alpha, 1}}); !errors.Is(err, ErrNoWait) {
+		t.Errorf("ApplyNoWait with a sync owed: %v", err)
+	}
+	w.f.heal()
+	if err := w.Sync(); err != nil || w.Status().Unsynced {
+		t.Errorf("Sync: %v", err)
+	}
+	w.shows(0, 0)
+}
+
+// TestNoWaitFault: a change without waiting that fails is undone without waiting.
+func TestNoWaitFault(t *testing.T) {
+	w := newWorld(t, "store").armed()
+	base, syncs := w.f.pokes, w.f.syncs
+	w.f.failPoke = func(nth int, _ uintptr) error { return injectIf(nth == base+2) }
+	var se *SiteError
+	if err := w.ApplyNoWait([]Change{{w.alpha, 1}}); !errors.As(err, &se) || se.Undone || !se.Unsynced || w.f.syncs != syncs {
+		t.Errorf("%v, %d syncs", err, w.f.syncs-syncs)
+	}
+	w.heal(0, 0)
+	if err := w.set(w.alpha, 0); err != nil || w.f.syncs != syncs+1 {
+		t.Errorf("Set to the old value: %v, %d syncs", err, w.f.syncs-syncs)
+	}
+}
+
+func (w *world) heal(a, b int64) {
+	w.f.heal()
+	w.shows(a, b)
+}
+
+// TestForeignByteByWindow: the short way of alias compares, too, and what it finds in
+// the middle of a batch is undone.
+func TestForeignByteByWindow(t *testing.T) {
+	if testBackend != BackendAlias {
+		t.Skip("runs in a process of its own: TestOtherBackend")
+	}
+	w := newWorld(t, "store").armed()
+	w.f.realWindow = true
+	last := &w.alpha.sites[len(w.alpha.sites)-1]
+	was := w.f.machine.Load(last.addr, 1)
+	if err := w.f.machine.Poke(last.addr, 1, was, 0x90); err != nil {
+		t.Fatal(err)
+	}
+	err := w.set(w.alpha, 1)
+	var se *SiteError
+	if !errors.As(err, &se) || !se.Undone || se.Addr != last.addr || !strings.HasPrefix(se.Step, "S") {
+		t.Errorf("%v", err)
+	}
+	if err := w.f.machine.Poke(last.addr, 1, 0x90, was); err != nil {
+		t.Fatal(err)
+	}
+	w.shows(0, 0)
+	before := w.f.syncs
+	if err := w.set(w.alpha, 1); err != nil || w.f.syncs != before+1 {
+		t.Errorf("%v, %d syncs", err, w.f.syncs-before)
+	}
+	w.shows(1, 0)
 }

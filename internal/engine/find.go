@@ -1,10 +1,9 @@
 package engine
 
 import (
-	"encoding/binary"
 	"fmt"
+	"time"
 
-	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 	"github.com/quietpatch/quietpatch/internal/site"
 )
 
@@ -32,6 +31,7 @@ func (e *Engine) search(keys []*Key) error {
 	if len(targets) == 0 {
 		return nil
 	}
+	start := time.Now()
 	if err := e.img.Read(); err != nil {
 		return fmt.Errorf("the text could not be searched for sites: %w", err)
 	}
@@ -40,46 +40,32 @@ func (e *Engine) search(keys []*Key) error {
 		k.searched = true
 		e.list(k)
 	}
-	for _, s := range site.Find(e.img, targets) {
-		k := wanted[s.Key]
-		es := newSite(&s)
-		k.sites = append(k.sites, es)
-		if es.state == Memory {
-			k.unarmed++
-		}
+	found := site.Find(e.img, targets)
+	e.addSites(wanted, found)
+	e.searched.Keys += len(wanted)
+	e.searched.Sites += len(found)
+	for _, s := range e.img.Text() {
+		e.searched.TextBytes += len(s.Bytes)
 	}
+	e.searched.NS += time.Since(start).Nanoseconds()
 	return nil
 }
 
-// newSite turns what was found into what is patched.
-func newSite(s *site.Site) *Site {
-	es := &Site{addr: uintptr(s.Addr), form: s.Form, n: s.Code.N, why: s.Why}
-	if !s.Patchable() {
-		es.state = Refused
-		return es
+// addSites gives every key its sites, in one piece of memory each.
+func (e *Engine) addSites(keys []*Key, found []site.Site) {
+	counts := make([]int, len(keys))
+	for i := range found {
+		counts[found[i].Key]++
 	}
-	zero, err0 := insn.Armed(s.Form, s.Code, 0)
-	one, err1 := insn.Armed(s.Form, s.Code, 1)
-	if err0 != nil || err1 != nil {
-		es.state, es.why = Refused, fmt.Sprintf("no armed form: %v %v", err0, err1)
-		return es
+	for i, k := range keys {
+		k.sites = make([]Site, 0, counts[i])
 	}
-	es.off = uint8(insn.ToggleOffset(s.Form, s.Code))
-	es.orig, es.zero = word(s.Code), word(zero)
-	diff := es.zero ^ word(one)
-	es.flip = uint8(diff >> (8 * es.off))
-	if diff != uint64(es.flip)<<(8*es.off) {
-		es.state, es.why = Refused, fmt.Sprintf("a toggle of this form changes more than one byte: %#x", diff)
+	for i := range found {
+		k := keys[found[i].Key]
+		s := e.newSite(&found[i])
+		k.sites = append(k.sites, s)
+		if s.state == Memory {
+			k.unarmed++
+		}
 	}
-	return es
-}
-
-// word packs the bytes of an instruction, the first one lowest.
-func word(c insn.Code) uint64 { return binary.LittleEndian.Uint64(c.B[:]) }
-
-// code unpacks a word.
-func code(w uint64, n uint8) insn.Code {
-	c := insn.Code{N: n}
-	binary.LittleEndian.PutUint64(c.B[:], w)
-	return c
 }

@@ -3,16 +3,22 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"unsafe"
-
-	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 )
 
 // Cell is the memory of a key: what sites that are not armed read.
 type Cell interface {
 	Load() int64
 	Store(v int64)
+}
+
+// Texter is a cell that knows how people write its values.
+type Texter interface {
+	Text(v int64) string
+	Parse(s string) (int64, error)
 }
 
 // Key is what the engine knows of a key. Its fields are covered by the engine's
@@ -25,18 +31,27 @@ type Key struct {
 
 	searched bool   // sites are known
 	plain    string // why it is an ordinary byte, or ""
-	sites    []*Site
-	unarmed  int // sites that wait to be armed
-	armed    int // sites that hold the value
+	sites    []Site
+	unarmed  int  // sites that wait to be armed
+	armed    int  // sites that are ours
+	slow     int  // of these, how many are no flips
+	listed   bool // the engine keeps this record for the address
+	wasSet   bool // by a call, so that the environment comes too late
+	last     int  // the last change in the batch at hand; see pending
 	// shown is the value that the armed sites hold. The byte has the same
 	// value, unless somebody has overwritten the key by assignment.
 	shown int64
+
+	initial   int64 // what the variable started with
+	validate  atomic.Pointer[func(int64) error]
+	seal      uint8
+	forgotten int // sites that a sealed key had
 }
 
 // NewKey describes the key at addr, width bytes wide. The engine does not know
 // it until it is registered or set.
 func NewKey(addr unsafe.Pointer, width int, cell Cell) *Key {
-	return &Key{addr: addr, width: width, cell: cell}
+	return &Key{addr: addr, width: width, cell: cell, initial: cell.Load()}
 }
 
 // KeyAt returns the engine's record of the key at addr: what the variable's own
@@ -90,51 +105,37 @@ func (k *Key) value() int64 {
 // Addr returns where the key is.
 func (k *Key) Addr() unsafe.Pointer { return k.addr }
 
+// text writes a value as people do.
+func (k *Key) text(v int64) string {
+	if t, ok := k.cell.(Texter); ok {
+		return t.Text(v)
+	}
+	return strconv.FormatInt(v, 10)
+}
+
+// parse reads a value as people write it.
+func (k *Key) parse(s string) (int64, error) {
+	if t, ok := k.cell.(Texter); ok {
+		return t.Parse(s)
+	}
+	return strconv.ParseInt(s, 0, 64)
+}
+
+// judge asks the key's own validation.
+func (k *Key) judge(v int64) error {
+	f := k.validate.Load()
+	if f == nil {
+		return nil
+	}
+	return (*f)(v)
+}
+
 // label names the key in messages.
 func (k *Key) label() string {
 	if k.name != "" {
 		return fmt.Sprintf("key %q", k.name)
 	}
 	return fmt.Sprintf("the unnamed key at %#x", uintptr(k.addr))
-}
-
-// State of a site.
-type State uint8
-
-const (
-	Memory  State = iota // reads the key's memory; may be armed
-	Armed                // holds the value as an immediate
-	Refused              // reads memory for good, Why says why
-)
-
-// String returns "memory" or "armed": a refused site reads memory.
-func (s State) String() string {
-	if s == Armed {
-		return "armed"
-	}
-	return "memory"
-}
-
-// Site is one instruction that reads a key.
-type Site struct {
-	addr  uintptr
-	orig  uint64 // the compiler's bytes, the first one lowest
-	zero  uint64 // the armed form that holds 0
-	form  insn.Form
-	n     uint8 // bytes
-	off   uint8 // of the byte that a toggle changes
-	flip  uint8 // what a toggle does to it: zero's byte XOR one's
-	state State
-	again bool // refused for what may pass: Arm tries again
-	why   string
-}
-
-// covers reports whether the byte at addr belongs to the site.
-func (s *Site) covers(addr uintptr) bool { return addr-s.addr < uintptr(s.n) }
-
-// word returns the armed form that holds v, which is 0 or 1.
-func (s *Site) word(v int64) uint64 {
-	return s.zero ^ uint64(s.flip)*uint64(v)<<(8*s.off)
 }
 
 // Errors that callers may test for.
@@ -144,6 +145,9 @@ var (
 	// ErrPlain: the key is not a package-level variable of the executable, so
 	// it has no sites and works as an ordinary byte.
 	ErrPlain = errors.New("plain key")
+	// ErrNoWait: the change cannot be made by stores alone, without interrupting
+	// anybody.
+	ErrNoWait = errors.New("no change without waiting")
 )
 
 // checkName accepts what can stand in an environment variable and a glob:

@@ -197,6 +197,20 @@ func (l *live) Poke(addr uintptr, n int, old, new uint64) error {
 	return l.rescuePoke(addr, n, old, new)
 }
 
+func (l *live) StoreMax() int {
+	if l.rescue != nil {
+		return 1
+	}
+	return l.text.StoreMax()
+}
+
+func (l *live) Window() *text.Window {
+	if l.rescue != nil {
+		return nil // which of the two may write a byte is Poke's business
+	}
+	return l.text.Window()
+}
+
 // rescuePoke moves what of the bytes has not moved yet, and writes.
 func (l *live) rescuePoke(addr uintptr, n int, old, new uint64) error {
 	if !l.rescue.Holds(addr) || !l.rescue.Holds(addr+uintptr(n)-1) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/quietpatch/quietpatch/internal/site"
+	"github.com/quietpatch/quietpatch/internal/text"
 	"github.com/quietpatch/quietpatch/internal/trap"
 )
 
@@ -33,6 +34,11 @@ type machine interface {
 	Load(addr uintptr, n int) uint64
 	// Poke compares n bytes with old and writes new.
 	Poke(addr uintptr, n int, old, new uint64) error
+	// StoreMax is how many bytes within an aligned quadword Poke writes by one
+	// store.
+	StoreMax() int
+	// Window is the direct way to poke single bytes, nil if there is none.
+	Window() *text.Window
 	// Rescue pokes by any means that works. It serves the way back only.
 	Rescue(addr uintptr, n int, old, new uint64) error
 	Sync() error

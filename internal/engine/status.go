@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/quietpatch/quietpatch/internal/site"
 )
@@ -38,11 +39,21 @@ type Status struct {
 	Keys      int      `json:"keys"`      // registered, or found in the text when they were set
 	Sites     int      `json:"sites"`     // found so far
 	Armed     int      `json:"armed"`     // hold their value as an immediate
-	Unsynced  bool     `json:"unsynced"`  // a sync is owed: a CPU may act on bytes that are gone
+	Search    Search   `json:"search"`
+	Unsynced  bool     `json:"unsynced"` // changes without waiting or a failed sync, and no sync since: a CPU may act on bytes that are gone
 	Counters  Counters `json:"counters"`
 	// Problems are mistakes of use that were survived: a name taken twice, a
 	// key on the heap or copied, a wrong environment variable.
 	Problems []string `json:"problems"`
+}
+
+// Search is what looking for sites has cost so far, all searches together.
+type Search struct {
+	Keys       int   `json:"keys"`
+	Sites      int   `json:"sites"`
+	TextBytes  int   `json:"text_bytes"` // searched, counted again for each search
+	NS         int64 `json:"ns"`
+	TableBytes int   `json:"table_bytes"` // memory that sites take now
 }
 
 // Status returns the state. It never patches and never brings the machine up.
@@ -51,7 +62,7 @@ func (e *Engine) Status() Status {
 	defer e.mu.Unlock()
 	s := Status{Mode: ModeMemory, Backend: BackendNone, Keys: len(e.keys), Counters: e.count}
 	for _, k := range e.keys {
-		s.Sites += len(k.sites)
+		s.Sites += len(k.sites) + k.forgotten
 		s.Armed += k.armed
 	}
 	if e.later != nil && e.mErr == nil {
@@ -69,8 +80,11 @@ func (e *Engine) Status() Status {
 		s.Counters.TrapHits, s.Counters.TrapLate = t.Hits, t.Late
 		s.Counters.TrapRetried, s.Counters.TrapForeign = t.Retried, t.Foreign
 	}
-	s.Unsynced = e.owed != nil
-	s.Problems = append([]string{}, e.problems...)
+	s.Unsynced, s.Search = e.soon || e.owed != nil, e.searched
+	for _, k := range e.keys {
+		s.Search.TableBytes += cap(k.sites) * int(unsafe.Sizeof(Site{}))
+	}
+	s.Problems = append(append([]string{}, e.problems...), e.unusedRules()...)
 	if e.dropped > 0 {
 		s.Problems = append(s.Problems, fmt.Sprintf("and %d more", e.dropped))
 	}
@@ -118,13 +132,21 @@ func (e *Engine) Sites(k *Key) ([]SiteInfo, error) {
 	if k.plain != "" {
 		return nil, fmt.Errorf("%w: %s: %s", ErrPlain, k.label(), k.plain)
 	}
+	return e.siteInfos(k), nil
+}
+
+func (e *Engine) siteInfos(k *Key) []SiteInfo {
 	infos := make([]SiteInfo, 0, len(k.sites))
-	for _, s := range k.sites {
-		i := SiteInfo{Addr: uint64(s.addr), Form: s.form.String(), State: s.state.String(), Why: s.why}
+	for j := range k.sites {
+		s := &k.sites[j]
+		i := SiteInfo{Addr: uint64(s.addr), Form: s.form.String(), State: s.state.String(), Why: e.whyOf(k, s)}
+		if i.Why != "" {
+			i.State = Memory.String()
+		}
 		i.Func, i.File, i.Line = e.img.Place(i.Addr, site.OurFrame)
 		infos = append(infos, i)
 	}
-	return infos, nil
+	return infos
 }
 
 // KeyInfo describes one key to users.
@@ -132,6 +154,8 @@ type KeyInfo struct {
 	Name  string `json:"name"`
 	Desc  string `json:"desc"`
 	Value int64  `json:"value"`
+	Text  string `json:"text"` // the value as people write it
+	Seal  bool   `json:"sealed"`
 	Sites int    `json:"sites"` // found so far: 0 until the key is first set
 	Armed int    `json:"armed"`
 	Plain string `json:"plain"` // why the key is an ordinary byte, "" otherwise
@@ -146,8 +170,15 @@ func (e *Engine) Keys() []KeyInfo {
 		if k.name == "" {
 			continue
 		}
-		i := KeyInfo{Name: k.name, Desc: k.desc, Value: k.cell.Load(), Sites: len(k.sites), Armed: k.armed, Plain: k.plain}
-		infos = append(infos, i)
+		infos = append(infos, k.info())
 	}
 	return infos
+}
+
+func (k *Key) info() KeyInfo {
+	v := k.cell.Load()
+	return KeyInfo{
+		Name: k.name, Desc: k.desc, Value: v, Text: k.text(v), Seal: k.seal == sealed,
+		Sites: len(k.sites) + k.forgotten, Armed: k.armed, Plain: k.plain,
+	}
 }

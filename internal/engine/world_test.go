@@ -94,6 +94,7 @@ type faulty struct {
 	failPoke     func(nth int, addr uintptr) error
 	failRescue   error
 	realRescue   bool
+	realWindow   bool
 	failSync     func(nth int) error
 	failPrepare  error
 	failReady    error
@@ -110,6 +111,15 @@ func (f *faulty) Poke(addr uintptr, n int, old, new uint64) error {
 		}
 	}
 	return f.machine.Poke(addr, n, old, new)
+}
+
+// Window is none, so that every write goes through Poke, where the faults are,
+// unless a test wants the real one.
+func (f *faulty) Window() *text.Window {
+	if f.realWindow {
+		return f.machine.Window()
+	}
+	return nil
 }
 
 func (f *faulty) Rescue(addr uintptr, n int, old, new uint64) error {
@@ -212,8 +222,9 @@ func (w *world) armed() *world {
 
 func (w *world) whys(k *Key) string {
 	var b strings.Builder
-	for _, s := range k.sites {
-		fmt.Fprintf(&b, "%#x %s %q; ", s.addr, s.state, s.why)
+	for i := range k.sites {
+		s := &k.sites[i]
+		fmt.Fprintf(&b, "%#x %s %q; ", s.addr, s.state, w.whyOf(k, s))
 	}
 	return b.String()
 }
@@ -231,13 +242,14 @@ func (w *world) shows(a, b int64) {
 		if got := x.k.cell.Load(); got != x.v {
 			w.t.Errorf("%s: the byte is %d, expected %d", x.k.label(), got, x.v)
 		}
-		for _, s := range x.k.sites {
-			want := s.orig
+		for i := range x.k.sites {
+			s := &x.k.sites[i]
+			want := word(s.orig)
 			if s.state == Armed {
-				want = s.word(x.v)
+				want = word(s.code(x.v))
 			}
-			if got := text.Load(s.addr, int(s.n)); got != want {
-				w.t.Errorf("%s: site %#x (%s) holds %s, expected %s", x.k.label(), s.addr, s.state, text.Hex(got, int(s.n)), text.Hex(want, int(s.n)))
+			if got := text.Load(s.addr, s.n()); got != want {
+				w.t.Errorf("%s: site %#x (%s) holds %s, expected %s", x.k.label(), s.addr, s.state, text.Hex(got, s.n()), text.Hex(want, s.n()))
 			}
 		}
 		if want := x.checks * int(x.v); x.on != want {

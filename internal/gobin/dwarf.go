@@ -84,8 +84,8 @@ func (f *File) dwarfSections() (map[string][]byte, uint64, error) {
 // mentionsKeys says whether a type of a key occurs at all, which spares most
 // programs the walk.
 func mentionsKeys(data map[string][]byte) bool {
-	for _, c := range constructors {
-		name := append([]byte(statickeyPath+"."+c.typ), 0)
+	for typ := range keyTypes {
+		name := append([]byte(statickeyPath+"."+typ), 0)
 		if bytes.Contains(data["info"], name) || bytes.Contains(data["str"], name) {
 			return true
 		}
@@ -176,12 +176,8 @@ func entryCost(e *dwarf.Entry) uint64 {
 
 func keyType(e *dwarf.Entry) (string, bool) {
 	name, _ := e.Val(dwarf.AttrName).(string)
-	for _, c := range constructors {
-		if name == statickeyPath+"."+c.typ {
-			return c.typ, true
-		}
-	}
-	return "", false
+	typ, ok := strings.CutPrefix(name, statickeyPath+".")
+	return typ, ok && keyTypes[typ] != 0
 }
 
 func globalVariable(e *dwarf.Entry) (variable, bool) {

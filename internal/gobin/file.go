@@ -238,9 +238,18 @@ func (f *File) Place(pc uint64, hide func(file string) bool) (file string, line 
 			return file, line
 		}
 		if p.end >= min(pc+placeBytesMax, f.tab.entry(i+1)) {
-			return f.source(first)
+			break
 		}
 	}
+	// What is inlined around the check has no instruction of its own behind it;
+	// in front of it stands what was done before the call.
+	for at := pc; at > f.tab.entry(i) && pc-at < placeBytesMax; {
+		at--
+		if file, line = f.source(f.tab.position(i, at)); file != "" && !hide(file) {
+			return file, line
+		}
+	}
+	return f.source(first)
 }
 
 // Compile-time check: a file can be searched for sites.

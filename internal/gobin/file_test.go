@@ -31,10 +31,10 @@ func TestSynthetic(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []Key{{Name: synName, Desc: synDesc, Addr: synBase + synKey, Type: "Bool"}}
+			want := []Key{{Name: synName, Desc: synDesc, Addr: synBase + synKey, Type: "Bool", Width: 1}}
 			if s.sections {
 				want[0].Symbol = "main.trace"
-				want = append(want, Key{Symbol: "main.lost", Addr: synBase + synKey + 16, Type: "Bool"})
+				want = append(want, Key{Symbol: "main.lost", Addr: synBase + synKey + 16, Type: "Bool", Width: 1})
 			}
 			if got, err := f.Keys(); err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("Keys() = %+v, %v, want %+v", got, err, want)

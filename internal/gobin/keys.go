@@ -15,25 +15,51 @@ const maxString = 4096
 
 const statickeyPath = "github.com/quietpatch/quietpatch/statickey"
 
-// constructor is a function with the arguments (key, name, description) that
-// gives a key of the type its name.
+// constructor is a function whose calls give keys their names, and where its
+// arguments are: key, name, description.
 type constructor struct {
-	fn  string // as in the function table
-	typ string // in the package statickey
+	fn    string // as in the function table
+	typ   string // in the package statickey
+	width int    // bytes that sites read; 0 if that is an argument, too
+	// Keys that the call names besides, by their place in the variable.
+	more []part
 }
 
-// constructors are the functions whose calls are looked for.
+type part struct {
+	off          uint64
+	suffix, desc string
+}
+
+const repo = "github.com/quietpatch/quietpatch"
+
+// constructors are the functions whose calls are looked for. A failpoint begins with
+// its key; a logger has four.
 var constructors = []constructor{
-	{statickeyPath + ".Register", "Bool"},
+	{fn: statickeyPath + ".Register", typ: "Bool", width: 1},
+	{fn: statickeyPath + ".registerNumber", typ: "Value"},
+	{fn: statickeyPath + ".RegisterCounted", typ: "Counted", width: 1},
+	{fn: statickeyPath + ".RegisterSealed", typ: "Sealed", width: 1},
+	{fn: repo + "/failpoint.Register", typ: "Bool", width: 1},
+	{fn: repo + "/slogkey.Register", typ: "Bool", width: 1, more: []part{
+		{16, ".mute-info", ": no Info"}, {32, ".mute-warn", ": no Warn"}, {48, ".mute-error", ": no Error"},
+	}},
+}
+
+// keyTypes are the types of variables that DWARF knows, and their width.
+var keyTypes = map[string]int{
+	"Bool": 1, "Counted": 1, "Sealed": 1, "Value[int32]": 4, "Value[uint32]": 4,
+	"Value[int64]": 8, "Value[int]": 8, "Value[time.Duration]": 8,
 }
 
 // Key is a package-level variable that is a key. Name and Desc are those of its
 // registration and empty when only DWARF knows the variable; Symbol is empty
-// when the program is stripped; Type is a type of the package statickey.
+// when the program is stripped; Type is a type of the package statickey, or as much
+// of it as is known; Width is how many bytes its sites read.
 type Key struct {
 	Name, Desc, Symbol string
 	Addr               uint64
 	Type               string
+	Width              int
 }
 
 // scan is what the calls of constructors say.
@@ -61,10 +87,19 @@ func (f *File) Keys() ([]Key, error) {
 		vars, err = f.dwarfVariables()
 		return err
 	})
+	types := map[uint64]string{}
+	for _, v := range vars {
+		types[v.addr] = v.typ
+	}
+	for i := range keys { // the call tells the width of a key, DWARF its type
+		if typ := types[keys[i].Addr]; keyTypes[typ] == keys[i].Width {
+			keys[i].Type = typ
+		}
+	}
 	for _, v := range vars {
 		if !seen[v.addr] && f.inData(v.addr) {
 			seen[v.addr] = true
-			keys = append(keys, Key{Symbol: cmp.Or(f.Symbol(v.addr), v.name), Addr: v.addr, Type: v.typ})
+			keys = append(keys, Key{Symbol: cmp.Or(f.Symbol(v.addr), v.name), Addr: v.addr, Type: v.typ, Width: keyTypes[v.typ]})
 		}
 	}
 	slices.SortStableFunc(keys, func(a, b Key) int { return cmp.Compare(a.Addr, b.Addr) })
@@ -96,10 +131,10 @@ func (f *File) registrations() *scan {
 // scanText looks for the calls in two steps: every E8 whose offset fits, which is
 // quick, then the functions that hold one, instruction by instruction.
 func (f *File) scanText() error {
-	targets := map[uint64]string{}
-	for _, c := range constructors {
-		for _, i := range f.tab.named(c.fn) {
-			targets[f.tab.entry(i)] = c.typ
+	targets := map[uint64]*constructor{}
+	for c := range constructors {
+		for _, i := range f.tab.named(constructors[c].fn) {
+			targets[f.tab.entry(i)] = &constructors[c]
 		}
 	}
 	if len(targets) == 0 {
@@ -118,7 +153,7 @@ func (f *File) scanText() error {
 
 // callers returns the functions with something like a call to a target, and
 // the addresses of these.
-func (f *File) callers(s Segment, targets map[uint64]string) ([]int, map[int][]uint64) {
+func (f *File) callers(s Segment, targets map[uint64]*constructor) ([]int, map[int][]uint64) {
 	var order []int
 	found := map[int][]uint64{}
 	for at := 0; ; at++ {
@@ -144,7 +179,7 @@ func relTarget(code []byte, addr uint64) uint64 {
 	return addr + 5 + uint64(int32(binary.LittleEndian.Uint32(code[1:])))
 }
 
-func (f *File) scanFunc(s Segment, fn int, candidates []uint64, targets map[uint64]string) {
+func (f *File) scanFunc(s Segment, fn int, candidates []uint64, targets map[uint64]*constructor) {
 	entry, end := f.tab.entry(fn), f.tab.entry(fn+1)
 	if entry < s.Addr || end-s.Addr > uint64(len(s.Bytes)) {
 		f.scanned.unknown = append(f.scanned.unknown, candidates...)
@@ -156,36 +191,74 @@ func (f *File) scanFunc(s Segment, fn int, candidates []uint64, targets map[uint
 		return
 	}
 	w.calls(func(call, target uint64, regs *registers) {
-		typ, ok := targets[target]
+		c, ok := targets[target]
 		if !ok {
 			return
 		}
-		k, ok := f.keyFrom(regs, typ)
+		k, ok := f.keyFrom(regs, c)
 		if !ok {
-			f.scanned.unknown = append(f.scanned.unknown, call)
-		} else if !f.scanned.seen[k] {
-			f.scanned.seen[k] = true
-			f.scanned.keys = append(f.scanned.keys, k)
+			if !f.inOurs(fn) {
+				f.scanned.unknown = append(f.scanned.unknown, call)
+			}
+			return
+		}
+		f.addKey(k)
+		for _, p := range c.more {
+			m := k
+			m.Addr, m.Name, m.Desc = k.Addr+p.off, k.Name+p.suffix, k.Desc+p.desc
+			m.Symbol = f.Symbol(m.Addr)
+			f.addKey(m)
 		}
 	})
 }
 
-// keyFrom reads the arguments from where Go's ABIInternal passes them
-// (cmd/compile/abi-internal.md): pointer in AX, strings in BX, CX and DI, SI.
-func (f *File) keyFrom(regs *registers, typ string) (Key, bool) {
-	addr := regs[regAX]
-	if !addr.known || !f.inData(addr.v) {
+// inOurs reports whether the function is one of the packages that register keys for
+// others: what they are called with is what counts.
+func (f *File) inOurs(fn int) bool {
+	name := f.tab.nameBytes(fn)
+	return bytes.HasPrefix(name, []byte(repo+"/slogkey.")) || bytes.HasPrefix(name, []byte(repo+"/failpoint.")) ||
+		bytes.HasPrefix(name, []byte(statickeyPath+"."))
+}
+
+func (f *File) addKey(k Key) {
+	if !f.scanned.seen[k] {
+		f.scanned.seen[k] = true
+		f.scanned.keys = append(f.scanned.keys, k)
+	}
+}
+
+// argRegs are where Go's ABIInternal passes the first words
+// (cmd/compile/abi-internal.md).
+var argRegs = [...]int{regAX, regBX, regCX, regDI, regSI, regR8, regR9}
+
+// keyFrom reads the arguments of a call: the key's address, and two strings of two
+// words each. For a number the address is the second word of an interface, and its
+// width comes next.
+func (f *File) keyFrom(regs *registers, c *constructor) (Key, bool) {
+	arg := make([]value, len(argRegs))
+	for i, r := range argRegs {
+		arg[i] = regs[r]
+	}
+	width := c.width
+	if width == 0 {
+		if w := arg[2]; !w.known || w.v != 4 && w.v != 8 {
+			return Key{}, false
+		}
+		width = int(arg[2].v)
+		arg = append([]value{arg[1]}, arg[3:]...)
+	}
+	if !arg[0].known || !f.inData(arg[0].v) {
 		return Key{}, false
 	}
-	name, ok := f.constString(regs[regBX], regs[regCX])
+	name, ok := f.constString(arg[1], arg[2])
 	if !ok || name == "" {
 		return Key{}, false
 	}
-	desc, ok := f.constString(regs[regDI], regs[regSI])
+	desc, ok := f.constString(arg[3], arg[4])
 	if !ok {
 		return Key{}, false
 	}
-	return Key{Name: name, Desc: desc, Symbol: f.Symbol(addr.v), Addr: addr.v, Type: typ}, true
+	return Key{Name: name, Desc: desc, Symbol: f.Symbol(arg[0].v), Addr: arg[0].v, Type: c.typ, Width: width}, true
 }
 
 func (f *File) constString(ptr, length value) (string, bool) {

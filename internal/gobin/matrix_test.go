@@ -84,7 +84,7 @@ func checkKeys(t *testing.T, f *File, tr truth, bias uint64, c config) {
 		if w.name == "" && c.noDWARF {
 			continue
 		}
-		k := Key{Name: w.name, Desc: w.desc, Addr: tr["key "+w.label].addr - bias, Type: "Bool"}
+		k := Key{Name: w.name, Desc: w.desc, Addr: tr["key "+w.label].addr - bias, Type: "Bool", Width: 1}
 		if !c.noSymbols {
 			k.Symbol = appPath + w.symbol
 		}

@@ -225,9 +225,9 @@ func (bs *base) addCode(f *File) {
 	}
 	n := 0
 	for _, s := range f.Text() {
-		targets := map[uint64]string{}
+		targets := map[uint64]*constructor{}
 		for _, i := range f.tab.named(constructors[0].fn) {
-			targets[f.tab.entry(i)] = "Bool"
+			targets[f.tab.entry(i)] = &constructors[0]
 		}
 		_, calls := f.callers(s, targets)
 		for _, list := range calls {

@@ -13,6 +13,8 @@ const (
 	regBX = 3
 	regSI = 6
 	regDI = 7
+	regR8 = 8
+	regR9 = 9
 )
 
 // REX bits (Intel SDM vol. 2, 2.2.1.2).

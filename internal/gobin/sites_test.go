@@ -17,7 +17,7 @@ import (
 func findSites(f *File, keys []Key) []site.Site {
 	targets := make([]site.Key, len(keys))
 	for i, k := range keys {
-		targets[i] = site.Key{Addr: k.Addr, Width: 1}
+		targets[i] = site.Key{Addr: k.Addr, Width: k.Width}
 	}
 	return site.Find(f, targets)
 }

@@ -170,6 +170,7 @@ func (img *Image) Read() error {
 	if err != nil {
 		return fmt.Errorf("%w: memory for %d bytes of text: %w", ErrImage, img.hi-img.lo, err)
 	}
+	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // fewer page faults; where it is refused, more
 	if err := img.read(b, img.lo); err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", ErrImage, err), unix.Munmap(b))
 	}
@@ -230,7 +231,8 @@ const placeBytesMax = 64
 // Place returns the function and the source position of the instruction at pc,
 // as a person would name them. Where the innermost inlined function is one that
 // hide is true for, it takes the next instruction that belongs to another: what
-// uses a check stands behind it, at the line of the check. (Package runtime
+// uses a check stands behind it, at the line of the check; or else the one before.
+// (Package runtime
 // does not say into what a function was inlined; `quietpatch sites` reads it
 // from the file.)
 func (img *Image) Place(pc uint64, hide func(fn string) bool) (fn, file string, line int) {
@@ -238,14 +240,25 @@ func (img *Image) Place(pc uint64, hide func(fn string) bool) (fn, file string, 
 	if f == nil {
 		return "", "", 0
 	}
-	for at := uintptr(pc); at < uintptr(pc)+placeBytesMax; at++ {
+	// The padding NOP of an inlined call has the name of the caller, and the line
+	// of the callee.
+	named := func(at uintptr) bool {
 		g := runtime.FuncForPC(at)
-		if g == nil || g.Entry() != f.Entry() {
-			break
+		if g == nil || g.Entry() != f.Entry() || hide(g.Name()) {
+			return false
 		}
-		if !hide(g.Name()) {
-			file, line = g.FileLine(at)
-			return g.Name(), file, line
+		fn = g.Name()
+		file, line = g.FileLine(at)
+		return !site.OurFile(file)
+	}
+	for off := range uintptr(placeBytesMax) {
+		if named(uintptr(pc) + off) {
+			return fn, file, line
+		}
+	}
+	for off := uintptr(1); off < placeBytesMax && uintptr(pc)-off >= f.Entry(); off++ {
+		if named(uintptr(pc) - off) {
+			return fn, file, line
 		}
 	}
 	file, line = f.FileLine(uintptr(pc))

@@ -10,6 +10,9 @@
 //     Compiled Go functions hold no data, so decoding from the start finds the
 //     boundaries that the CPU sees.
 //
+// Behind a compare, every path is followed until its flags are gone, and what is
+// asked of them on the way goes into Site.Conds: a replacement must answer that.
+//
 // What is real but must not be replaced (an instruction of another form, flags
 // that nobody understood, a function that runs between fork and exec) is
 // reported with the reason, and goes on reading memory: slower, never wrong.

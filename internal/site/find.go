@@ -3,6 +3,7 @@ package site
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -66,8 +67,8 @@ func (ix *index) find(addr uint64) (int, bool) {
 }
 
 // immLens are the immediate sizes that may stand between a displacement and
-// the end of its instruction, which RIP-relative addresses count from. All of
-// our forms have 0 or 1; the others are reads that are reported, not patched.
+// the end of its instruction, which RIP-relative addresses count from. Our forms
+// have 0, 1 or 4; those with 2 are reads that are reported, not patched.
 var immLens = [...]uint64{0, 1, 2, 4}
 
 // candidates is pass 1. ModRM with mod=00 and rm=101 stands before every
@@ -106,10 +107,12 @@ type confirmer struct {
 	segs []Segment
 	keys []Key
 
-	entry uint64 // the function at hand
-	at    uint64 // decoded up to here
-	in    insn.Inst
-	err   error // decoding of this function ended here
+	entry  uint64 // the function at hand
+	last   uint64 // the highest address that is known to belong to it
+	beyond uint64 // the lowest that is known to lie behind it
+	at     uint64 // decoded up to here
+	in     insn.Inst
+	err    error // decoding of this function ended here
 
 	name, reason string // what forbidden said of the last name
 }
@@ -123,6 +126,7 @@ func (c *confirmer) confirm(cand candidate) (Site, bool) {
 	}
 	if entry != c.entry {
 		c.entry, c.at, c.err, c.in = entry, entry, nil, insn.Inst{}
+		c.last, c.beyond = entry, seg.Addr+uint64(len(seg.Bytes))
 	}
 	s := Site{Addr: cand.disp, Key: cand.key, Entry: entry, Func: name}
 	if err := c.walk(seg, cand.disp); err != nil {
@@ -185,11 +189,7 @@ func (c *confirmer) judge(s *Site, seg Segment) {
 	}
 	s.Form, s.Code.N = form, in.Len
 	copy(s.Code.B[:], code[:in.Len])
-	if _, err := insn.Armed(form, s.Code, 0); err != nil {
-		s.Why = err.Error()
-		return
-	}
-	if entry, _, ok := c.img.Func(s.Addr + uint64(in.Len) - 1); !ok || entry != s.Entry {
+	if !c.inside(s.Addr + uint64(in.Len) - 1) {
 		// No compiler's work. Where functions overlap, so may sites.
 		s.Why = "the function ends inside of the instruction"
 		return
@@ -207,8 +207,14 @@ func (c *confirmer) judge(s *Site, seg Segment) {
 		s.Why = "the function is written in assembly"
 		return
 	}
-	if form == insn.CmpByte {
-		s.Why = flagsRead(code[in.Len:])
+	if form.Compares() {
+		if s.Conds, s.Why = c.flagReaders(seg, s.Addr+uint64(in.Len)); s.Why != "" {
+			return
+		}
+	}
+	// A value that has no armed form is no reason: others may have one.
+	if _, err := insn.Armed(form, s.Code, s.Conds, 0); err != nil && !errors.Is(err, insn.ErrNoImmediate) {
+		s.Why = err.Error()
 	}
 }
 

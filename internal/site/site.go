@@ -40,6 +40,8 @@ type Site struct {
 	Func  string
 	Form  insn.Form
 	Code  insn.Code // the instruction's bytes, when Form is not FormNone
+	// Conds are the conditions that are asked of the flags of a compare, on any path.
+	Conds insn.Conds
 	// Why is empty if the site can be patched, else the reason why not.
 	Why string
 }

@@ -20,8 +20,9 @@ const (
 
 // fakeImage is text made by hand: functions one after the other.
 type fakeImage struct {
-	bytes []byte
-	funcs []fakeFunc // ascending
+	bytes   []byte
+	funcs   []fakeFunc        // ascending
+	targets map[string]uint64 // what the words stand for that follow a call or jump
 }
 
 type fakeFunc struct {
@@ -46,7 +47,8 @@ func (f *fakeImage) Assembly(entry uint64) bool {
 }
 
 // add appends a function. "K" in the code stands for the displacement to the
-// key, "K+n" for one followed by n more bytes of the instruction.
+// key, "K+n" for one followed by n more bytes of the instruction; a name in
+// targets for the displacement to that.
 func (f *fakeImage) add(name, code string) uint64 {
 	start := textAt + uint64(len(f.bytes))
 	for _, tok := range strings.Fields(code) {
@@ -55,6 +57,10 @@ func (f *fakeImage) add(name, code string) uint64 {
 			_, _ = fmt.Sscanf(rest, "+%d@%d", &tail, &off)
 			next := textAt + uint64(len(f.bytes)) + 4 + tail
 			f.bytes = binary.LittleEndian.AppendUint32(f.bytes, uint32(keyAt+off-next))
+			continue
+		}
+		if to, ok := f.targets[tok]; ok {
+			f.bytes = binary.LittleEndian.AppendUint32(f.bytes, uint32(to-textAt-uint64(len(f.bytes))-4))
 			continue
 		}
 		var b byte
@@ -90,6 +96,8 @@ func TestFind(t *testing.T) {
 		{"read and write", "main.f", "80 0d K+1 01 c3", 0, 0, "no immediate form"},
 		{"compare with 1", "main.f", "80 3d K+1 01 74 00 c3", 0, 0, "no immediate form"},
 		{"compare with a register", "main.f", "3a 05 K 74 00 c3", 0, 0, "no immediate form"},
+		{"compare of four bytes", "main.f", "83 3d K+1 03 74 00 c3", 0, 0, "no immediate form"},
+		{"flags are read on the other path", "main.f", "80 3d K+1 00 74 01 c3 7a 00 c3", insn.CmpByte, 0, "parity"},
 		{"a load of four bytes", "main.f", "8b 05 K c3", 0, 0, "no immediate form"},
 		{"parity is read", "main.f", "80 3d K+1 00 7a 00 c3", insn.CmpByte, 0, "parity"},
 		{"flags go nowhere", "main.f", "80 3d K+1 00 c3", insn.CmpByte, 0, "not known what reads"},
@@ -155,17 +163,26 @@ func TestFindMany(t *testing.T) {
 }
 
 // TestFunctionEndsInside: an instruction that the next function begins in is
-// reported, and stays.
+// reported, and stays. So does a compare whose flags get out of the function.
 func TestFunctionEndsInside(t *testing.T) {
-	for split := uint64(3); split <= 7; split++ {
-		var img fakeImage
-		at := img.add("main.f", "80 3d K+1 00 74 00 c3")
-		end := img.funcs[0].end
-		img.funcs = []fakeFunc{{at, at + split, "main.f"}, {at + split, end, "main.g"}}
-		got := Find(&img, oneKey)
-		if len(got) != 1 || got[0].Patchable() != (split == 7) ||
-			split < 7 && !strings.Contains(got[0].Why, "ends inside") {
-			t.Errorf("split at +%d: %+v", split, got)
+	for _, c := range []struct {
+		code       string
+		n, patched uint64 // bytes of the site, and that the function must have
+	}{
+		{"0f b6 05 K 90 90 c3", 7, 7},
+		{"80 3d K+1 00 74 00 c3", 7, 10},
+	} {
+		for split := uint64(4); split <= 10; split++ {
+			var img fakeImage
+			at := img.add("main.f", c.code)
+			end := img.funcs[0].end
+			img.funcs = []fakeFunc{{at, at + split, "main.f"}, {at + split, end, "main.g"}}
+			got := Find(&img, oneKey)
+			if len(got) != 1 || got[0].Patchable() != (split >= c.patched) ||
+				split < c.n && !strings.Contains(got[0].Why, "ends inside") ||
+				split >= c.n && split < c.patched && !strings.Contains(got[0].Why, "the function") {
+				t.Errorf("%s, split at +%d: %+v", c.code, split, got)
+			}
 		}
 	}
 }
@@ -204,15 +221,15 @@ func TestPackageOf(t *testing.T) {
 // module cache, and with -trimpath; the files must be there.
 func TestOurFile(t *testing.T) {
 	for file, want := range map[string]bool{
-		"/src/qp/statickey/bool.go": true, "/m/quietpatch@v0.1.0/statickey/flag_plain.go": true,
-		"github.com/quietpatch/quietpatch/statickey/flag_atomic.go": true,
+		"/src/qp/statickey/bool.go": true, "/m/quietpatch@v0.1.0/statickey/cell_plain.go": true,
+		"github.com/quietpatch/quietpatch/statickey/cell_atomic.go": true,
 		"/src/qp/statickey/other.go":                                false, "/src/main.go": false, "bool.go": false,
 	} {
 		if got := OurFile(file); got != want {
 			t.Errorf("OurFile(%q) = %v", file, got)
 		}
 	}
-	for _, base := range []string{"bool.go", "flag_plain.go", "flag_atomic.go"} {
+	for _, base := range []string{"bool.go", "counted.go", "sealed.go", "value.go", "cell_plain.go", "cell_atomic.go"} {
 		if _, err := os.Stat("../../statickey/" + base); err != nil {
 			t.Errorf("OurFile knows a file that is gone: %v", err)
 		}
@@ -227,17 +244,25 @@ func FuzzFind(f *testing.F) {
 	f.Add(img.bytes, uint16(0))
 	f.Add(img.bytes, uint16(8))
 	f.Add([]byte{0x80, 0x3d}, uint16(1))
+	var ints fakeImage
+	ints.add("main.f", "83 3d K+1 03 7e 04 0f 94 c0 c3 81 3d K+4 03 00 00 00 7c f2 48 63 05 K 48 83 3d K+1 03 76 00 c3")
+	f.Add(ints.bytes, uint16(4))
+	f.Add(ints.bytes, uint16(40))
 	f.Fuzz(func(t *testing.T, text []byte, split uint16) {
+		width := 1 << (split % 4)
 		n := uint64(len(text))
 		cut := textAt + min(uint64(split), n)
 		img := fakeImage{bytes: text, funcs: []fakeFunc{{textAt, cut, "main.a"}, {cut, textAt + n, "main.b"}}}
-		for _, s := range Find(&img, oneKey) {
+		for _, s := range Find(&img, []Key{{Addr: keyAt, Width: width}}) {
+			if (s.Conds != 0) != (s.Patchable() && s.Form.Compares()) {
+				t.Errorf("the conditions of %+v are %v", s, s.Conds)
+			}
 			if !s.Patchable() {
 				continue
 			}
 			code := text[s.Addr-textAt:]
 			form, in, ok := insn.Recognize(code)
-			if !ok || form != s.Form || insn.Target(s.Addr, in, code) != keyAt {
+			if !ok || form != s.Form || form.Width() != width || insn.Target(s.Addr, in, code) != keyAt {
 				t.Errorf("offered % x at %#x", s.Code.B[:s.Code.N], s.Addr)
 			}
 			if end := s.Addr + uint64(s.Code.N); s.Addr < cut && end > cut {

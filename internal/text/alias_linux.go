@@ -5,6 +5,7 @@ package text
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 	"slices"
 	"unsafe"
@@ -18,12 +19,10 @@ import (
 // Only pages with sites move. What a profiler makes of functions in a page
 // that came from a memfd is the reason (docs/RATIONALE.md).
 type alias struct {
-	fd    int
-	id    fileID
-	rw    []byte  // all of the memfd; untouched pages take no memory
-	base  uintptr // the text address of rw[0], page aligned
-	moved []bool  // by page: lives in the memfd
-	src   Source
+	fd int
+	id fileID
+	Window
+	src Source
 }
 
 const (
@@ -47,7 +46,8 @@ func openAlias(lo, hi uintptr, src Source) (*alias, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("fstat of the memfd: %w", err), unix.Close(fd))
 	}
-	a := &alias{fd: fd, id: id, base: base, moved: make([]bool, size/pageSize), src: src}
+	a := &alias{fd: fd, id: id, src: src}
+	a.base, a.moved, a.shift = base, make([]bool, size/pageSize), uint8(bits.TrailingZeros64(uint64(pageSize)))
 	if err := unix.Ftruncate(fd, int64(size)); err != nil {
 		return nil, errors.Join(fmt.Errorf("ftruncate of the memfd to %d bytes: %w", size, err), unix.Close(fd))
 	}
@@ -118,7 +118,7 @@ func (a *alias) runs(addrs []uintptr, gap int) [][2]int {
 	var runs [][2]int
 	for _, addr := range addrs {
 		from := int((addr - a.base) / pageSize)
-		to := min(int((addr+WordMax-1-a.base)/pageSize)+1, len(a.moved))
+		to := min(int((addr+SiteMax-1-a.base)/pageSize)+1, len(a.moved))
 		if n := len(runs); n > 0 && from <= runs[n-1][1]+gap {
 			runs[n-1][1] = max(runs[n-1][1], to)
 		} else {
@@ -206,10 +206,26 @@ func (a *alias) write(addr uintptr, n int, w uint64) error {
 	if !a.moved[off/pageSize] || !a.moved[(off+uintptr(n)-1)/pageSize] {
 		return fmt.Errorf("the page of %#x was not prepared", addr)
 	}
-	for i := range n {
-		a.rw[off+uintptr(i)] = byte(w >> (8 * i))
-	}
+	a.store(off, n, w)
 	return nil
+}
+
+// store writes n bytes, with one store if n is 1, 2 or 4. Text is little-endian
+// on the one CPU that is patched.
+func (a *alias) store(off uintptr, n int, w uint64) {
+	p := unsafe.Pointer(&a.rw[off])
+	switch n {
+	case 1:
+		*(*uint8)(p) = uint8(w)
+	case 2:
+		*(*uint16)(p) = uint16(w)
+	case 4:
+		*(*uint32)(p) = uint32(w)
+	default:
+		for i := range n {
+			a.rw[off+uintptr(i)] = byte(w >> (8 * i))
+		}
+	}
 }
 
 // verify: a store does not fail, and the compare in front of the next one would

@@ -24,7 +24,8 @@ type backend interface {
 	// whether there is such an address.
 	holds(addr uintptr) bool
 	movedAny() bool
-	// write writes the low n bytes of w at addr, with one store if n is 1.
+	// write writes the low n bytes of w at addr, with one store if n is 1, or up
+	// to StoreMax within an aligned quadword.
 	write(addr uintptr, n int, w uint64) error
 	// verify reports whether a write should be read back.
 	verify() bool
@@ -101,7 +102,7 @@ func (t *Text) Moved() bool { return t.b.movedAny() }
 // be called while threads run them.
 func (t *Text) Prepare(addrs []uintptr) error {
 	for _, a := range addrs {
-		if a < t.lo || a+WordMax > t.hi {
+		if a < t.lo || a >= t.hi {
 			return t.outside(a)
 		}
 	}
@@ -134,6 +135,23 @@ func (t *Text) Poke(addr uintptr, n int, old, new uint64) error {
 	if found := Load(addr, n); found != new {
 		return &WriteError{Backend: t.Name(), Addr: addr, N: n, Err: fmt.Errorf(
 			"the write returned, but %s stands there instead of %s", Hex(found, n), Hex(new, n))}
+	}
+	return nil
+}
+
+// StoreMax is how many bytes within an aligned quadword the backend writes by one
+// store. How the kernel copies more than one byte for procmem is its own affair.
+func (t *Text) StoreMax() int {
+	if t.Name() == Alias {
+		return 4
+	}
+	return 1
+}
+
+// Window returns the direct way to write single bytes, nil if the backend has none.
+func (t *Text) Window() *Window {
+	if a, ok := t.b.(*alias); ok {
+		return &a.Window
 	}
 	return nil
 }

@@ -6,8 +6,12 @@ import (
 	"unsafe"
 )
 
-// WordMax is how many bytes one poke can write: the length of the longest site.
-const WordMax = 8
+const (
+	// WordMax is how many bytes one poke can write.
+	WordMax = 8
+	// SiteMax is the length of the longest instruction that is patched.
+	SiteMax = 11
+)
 
 // pageMin is the smallest page of any system that is patched: what lies in one
 // such page is mapped as a whole.
@@ -21,6 +25,10 @@ func Load(addr uintptr, n int) uint64 {
 	if addr%pageMin <= pageMin-WordMax {
 		return **(**uint64)(unsafe.Pointer(&addr)) & (^uint64(0) >> (64 - 8*n))
 	}
+	return loadBytes(addr, n)
+}
+
+func loadBytes(addr uintptr, n int) uint64 {
 	var w uint64
 	for i := range n {
 		w |= uint64(loadByte(addr+uintptr(i))) << (8 * i)

@@ -2,65 +2,65 @@ package amd64
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 )
 
-// RFLAGS bits (Intel SDM vol. 1, 3.4.3).
-const (
-	flagCF = 1 << 0
-	flagPF = 1 << 2
-	flagAF = 1 << 4
-	flagZF = 1 << 6
-	flagSF = 1 << 7
-	flagOF = 1 << 11
+// ErrNoImmediate: the value is one that the key can have, but no instruction of
+// the same length stands for it. The site reads memory as long as the key has it.
+var ErrNoImmediate = errors.New("no instruction of the same length holds the value")
 
-	arithmeticFlags = flagCF | flagPF | flagAF | flagZF | flagSF | flagOF
-)
-
-// The armed CmpByte tests RSP against a mask. The low byte of the mask finds
-// only bits that are 0 because RSP is a multiple of 8 in compiled Go code, so
-// the mask 7 gives ZF=1. With FF in its high byte it is sign-extended to
-// FFFFFFFF_FF000007 and meets the bits of RSP from 24 on, where every stack has
-// one; SF is bit 63 of RSP, 0 in user space. TEST clears CF and OF (Intel SDM
-// vol. 2, TEST), as comparing a byte of 0 or 1 with 0 does.
-const (
-	testMaskLow = 0x07
-	testMaskOff = 0x00
-	testMaskOn  = 0xFF
-)
-
-// prefixDS fills the armed form of an 8-byte original: without a memory operand
-// a DS segment override does nothing.
+// prefixDS lengthens an armed form to the length of the original. In 64-bit mode
+// the segment overrides CS, DS, ES and SS have no effect, and AMD counts any
+// number of them as null prefixes (APM vol. 3, 1.2.4; the exception made there,
+// Upper Address Ignore, is about memory operands, of which an armed form has
+// none). With Intel the base of DS is 0 in 64-bit mode, for memory operands, too
+// (SDM vol. 1, 3.7.4.1), and 3E means something else only before branches (SDM
+// vol. 2, 2.1.1). A REX must stay next to the opcode (SDM vol. 2, 2.2.1), so
+// these prefixes stand in front of it.
 const prefixDS = 0x3E
 
-// NoReg in Emulation.Reg: no register is written.
-const NoReg = 0xFF
+// prefixMax is how many of them an instruction may have. Decoders of some CPUs
+// are slow with many.
+const prefixMax = 4
 
-// Emulation is what executing an armed form does besides advancing RIP.
-type Emulation struct {
-	Reg   uint8  // number of the register that is written, 0 to 15, or NoReg
-	Value uint64 // its new value, all 64 bits
-	// RFLAGS becomes RFLAGS &^ FlagsClear | FlagsSet. AF is among those cleared,
-	// though TEST leaves it undefined.
-	FlagsClear, FlagsSet uint64
-}
-
-// Armed returns the instruction of the same length as orig that holds v.
-// orig must be an instruction of the form f.
-func Armed(f Form, orig Code, v int64) (Code, error) {
+// Armed returns the instruction of the same length as orig that stands for the
+// value v of the key. orig must be an instruction of the form f. Of a compare only
+// the conditions in conds are read; for other forms conds means nothing, nor for
+// CmpByte, whose armed form answers all conditions but the two on parity.
+//
+// The error wraps [ErrNoImmediate] where v is a value of the key that has no such
+// instruction. Values of 4 bytes are taken with a sign or without.
+func Armed(f Form, orig Code, conds Conds, v int64) (Code, error) {
 	in, err := check(f, orig, v)
 	if err != nil {
 		return Code{}, err
 	}
-	if f == CmpByte {
-		c := Code{N: 7, B: [MaxLen]byte{0x48, 0xF7, 0xC4, testMaskLow, 0, 0, testMaskOff}}
-		if v != 0 {
-			c.B[6] = testMaskOn
-		}
-		return c, nil
+	if !holds(f, conds, v) {
+		return Code{}, fmt.Errorf("amd64: [%v] (%v) with %d: %w; let it read memory meanwhile", orig, f, v, ErrNoImmediate)
+	}
+	switch f {
+	case CmpByte:
+		return testPair[v&1].code(orig.N), nil
+	case CmpLong, CmpQuad:
+		return armedCompare(f, orig, in, conds, v)
 	}
 	return armedMove(f, in, v), nil
+}
+
+// holds reports whether the value fits, as far as that does not depend on the
+// constant of a compare.
+func holds(f Form, conds Conds, v int64) bool {
+	switch f {
+	case CmpByte:
+		return (v == 0 || v == 1) && conds&parity == 0
+	case MovzxByte:
+		return v >= 0
+	case MovQuad:
+		return v == int64(int32(v))
+	}
+	return true
 }
 
 // armedMove returns C7 /0 with the prefixes that the form and the register need.
@@ -85,38 +85,24 @@ func armedMove(f Form, in Inst, v int64) Code {
 	return c
 }
 
-// ToggleOffset returns the offset, in the armed form of orig, of the byte that
-// depends on the value, or of the first of four with MovLong and MovQuad. It
-// returns -1 when orig is not of the form f.
-func ToggleOffset(f Form, orig Code) int {
-	in, err := parse(f, orig)
-	switch {
-	case err != nil:
-		return -1
-	case f == CmpByte:
-		return 6
+// Diff returns the span of bytes in which two codes differ; n is 0 if they are
+// equal. Codes of different lengths differ in all bytes.
+func Diff(a, b Code) (off, n int) {
+	if a.N != b.N {
+		return 0, int(max(a.N, b.N))
 	}
-	return int(in.Len) - 4
-}
-
-// Emulate returns what the armed form of orig that holds v does.
-func Emulate(f Form, orig Code, v int64) (Emulation, error) {
-	in, err := check(f, orig, v)
-	if err != nil {
-		return Emulation{}, err
+	x, y := a.Bytes(), b.Bytes()
+	end := len(x)
+	for off < end && x[off] == y[off] {
+		off++
 	}
-	switch f {
-	case CmpByte:
-		// The low byte of RSP & mask is 0 for both values, which is even parity.
-		e := Emulation{Reg: NoReg, FlagsClear: arithmeticFlags, FlagsSet: flagPF}
-		if v == 0 {
-			e.FlagsSet |= flagZF
-		}
-		return e, nil
-	case MovLong:
-		return Emulation{Reg: in.reg(), Value: uint64(uint32(v))}, nil
+	if off == end {
+		return 0, 0
 	}
-	return Emulation{Reg: in.reg(), Value: uint64(v)}, nil
+	for x[end-1] == y[end-1] {
+		end--
+	}
+	return off, end - off
 }
 
 // parse decodes orig and makes sure that it is of the form f.
@@ -129,24 +115,19 @@ func parse(f Form, orig Code) (Inst, error) {
 	return in, nil
 }
 
-// check parses orig and makes sure that its armed form can hold v.
+// check parses orig and makes sure that v is a value of the key's width.
 func check(f Form, orig Code, v int64) (Inst, error) {
 	in, err := parse(f, orig)
 	if err != nil {
 		return Inst{}, err
 	}
-	low, high := int64(0), int64(1)
-	switch f {
-	case MovzxByte:
-		high = math.MaxUint8
-	case MovLong:
-		low, high = math.MinInt32, math.MaxUint32
-	case MovQuad:
-		low, high = math.MinInt32, math.MaxInt32
+	low, high := int64(math.MinInt64), int64(math.MaxInt64)
+	if bits := 8 * f.Width(); bits < 64 {
+		low, high = -1<<(bits-1), 1<<bits-1
 	}
 	if v < low || v > high {
-		return Inst{}, fmt.Errorf("amd64: the armed form of [%v] (%v) holds %d to %d, not %d; leave the site reading memory",
-			orig, f, low, high, v)
+		return Inst{}, fmt.Errorf("amd64: [%v] (%v) reads %d bytes: expected a value from %d to %d, got %d; give the key's value",
+			orig, f, f.Width(), low, high, v)
 	}
 	return in, nil
 }

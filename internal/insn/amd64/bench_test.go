@@ -61,10 +61,23 @@ func BenchmarkRecognizeForm(b *testing.B) {
 }
 
 func BenchmarkArmed(b *testing.B) {
-	orig := codeOf(b, mustHex(b, "80 3d 01 02 03 04 00"))
-	for b.Loop() {
-		if _, err := Armed(CmpByte, orig, 1); err != nil {
-			b.Fatal(err)
-		}
+	for _, c := range []struct {
+		name, hex string
+		form      Form
+		conds     Conds
+	}{
+		{"CmpByte", "80 3d 01 02 03 04 00", CmpByte, 1 << condE},
+		{"CmpLong", "83 3d 01 02 03 04 03", CmpLong, 1 << condL},
+		{"CmpQuad mixed", "48 81 3d 01 02 03 04 00 01 00 00", CmpQuad, 1<<condL | 1<<condE},
+		{"MovLong", "8b 05 01 02 03 04", MovLong, 0},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			orig := codeOf(b, mustHex(b, c.hex))
+			for b.Loop() {
+				if _, err := Armed(c.form, orig, c.conds, 1); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

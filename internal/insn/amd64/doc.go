@@ -1,14 +1,19 @@
 // Package amd64 knows x86-64 machine code, as far as patching needs it.
 //
-// It does two things. Decode finds the length and the fields of one
+// It does three things. Decode finds the length and the fields of one
 // instruction in 64-bit mode, so that a function can be walked from its first
-// byte. Recognize, Armed and Emulate know the few instructions that read a key
-// from memory (the forms), the instruction of the same length that holds the
-// value instead, and what that instruction does to registers and flags.
+// byte. Flags and Flow say what an instruction does with the flags and where the
+// CPU goes next, so that the readers of a compare's flags can be found.
+// Recognize, Armed and Emulate know the few instructions that read a key from
+// memory (the forms), the instruction of the same length that stands for one
+// value of the key, and what the original does to registers and flags.
+//
+// An armed compare leaves flags that answer the conditions that are read, not the
+// same flags: see [Conds] and compare.go.
 //
 // Its place in the flow: internal/site uses Decode and Recognize to confirm
-// sites; internal/engine asks Armed for the bytes to poke and Emulate for what
-// a thread that meets an int3 has to do instead.
+// sites, and Flags and Flow to judge them; internal/engine asks Armed for the
+// bytes to poke and Emulate for what a thread that meets an int3 has to do instead.
 //
 // It may not know keys, processes or files, and it may not make system calls,
 // use unsafe or depend on the machine it runs on: it reads bytes and returns

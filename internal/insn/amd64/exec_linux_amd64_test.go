@@ -3,14 +3,12 @@ package amd64
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 
 	"github.com/quietpatch/quietpatch/internal/insn/amd64/exectest"
 )
-
-// comparedFlags are those on which an armed compare must agree with the original.
-const comparedFlags = flagZF | flagSF | flagCF | flagOF
 
 // execute runs one instruction whose operand, if it is RIP-relative, is the
 // start of the data, which holds v.
@@ -79,9 +77,9 @@ func predict(in exectest.State, e Emulation) exectest.State {
 
 // checkExecution runs original and armed form, and compares both with each
 // other and with Emulate.
-func checkExecution(t *testing.T, f Form, orig Code, v int64) {
+func checkExecution(t *testing.T, f Form, orig Code, conds Conds, v int64) {
 	t.Helper()
-	armed, err := Armed(f, orig, v)
+	armed, err := Armed(f, orig, conds, v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,16 +91,55 @@ func checkExecution(t *testing.T, f Form, orig Code, v int64) {
 		what := fmt.Sprintf("%v [%v] -> [%v], value %d, flags %#x", f, orig, armed, v, in.RFLAGS)
 		was, is, said := execute(t, orig, v, in), execute(t, armed, v, in), predict(in, emulation)
 		sameRegs(t, what+", armed against original", is, was)
-		sameRegs(t, what+", emulated against armed", said, is)
-		mask, emulated := uint64(arithmeticFlags), uint64(arithmeticFlags)
-		if f == CmpByte {
-			mask, emulated = comparedFlags, arithmeticFlags&^flagAF
+		sameRegs(t, what+", emulated against original", said, was)
+		if said.RFLAGS&arithmeticFlags != was.RFLAGS&arithmeticFlags {
+			t.Errorf("%s: Emulate says flags %#x, the CPU %#x", what, said.RFLAGS&arithmeticFlags, was.RFLAGS&arithmeticFlags)
 		}
-		if is.RFLAGS&mask != was.RFLAGS&mask {
-			t.Errorf("%s: flags %#x, the original leaves %#x", what, is.RFLAGS&mask, was.RFLAGS&mask)
+		if !f.Compares() {
+			if is.RFLAGS&arithmeticFlags != was.RFLAGS&arithmeticFlags {
+				t.Errorf("%s: flags %#x, the original leaves %#x", what, is.RFLAGS&arithmeticFlags, was.RFLAGS&arithmeticFlags)
+			}
+			continue
 		}
-		if said.RFLAGS&emulated != is.RFLAGS&emulated {
-			t.Errorf("%s: Emulate says flags %#x, the CPU %#x", what, said.RFLAGS&emulated, is.RFLAGS&emulated)
+		for cc := range uint8(16) {
+			if conds>>cc&1 != 0 && cpuAnswer(t, cc, is.RFLAGS) != cpuAnswer(t, cc, was.RFLAGS) {
+				t.Errorf("%s: condition %s is %v, of the original %v", what, condNames[cc], cpuAnswer(t, cc, is.RFLAGS), !cpuAnswer(t, cc, is.RFLAGS))
+			}
+		}
+	}
+}
+
+// answers holds what SETcc said to flags.
+var answers = map[[2]uint64]bool{}
+
+// cpuAnswer asks the CPU, by SETcc AL, whether a condition holds with these flags.
+func cpuAnswer(t *testing.T, cc uint8, flags uint64) bool {
+	t.Helper()
+	key := [2]uint64{uint64(cc), flags & arithmeticFlags}
+	answer, known := answers[key]
+	if !known {
+		out := execute(t, Code{N: 3, B: [MaxLen]byte{0x0F, 0x90 | cc, 0xC0}}, 0, exectest.State{RFLAGS: flags})
+		answer = out.Reg[0]&1 != 0
+		answers[key] = answer
+	}
+	return answer
+}
+
+// TestHolding: the CPU answers every condition as holding does, for all flags.
+func TestHolding(t *testing.T) {
+	for flags := uint64(0); flags <= arithmeticFlags; flags++ {
+		if flags&^arithmeticFlags != 0 {
+			continue
+		}
+		c := holding(flags)
+		for cc := range uint8(16) {
+			if got := c>>cc&1 != 0; got != cpuAnswer(t, cc, flags) {
+				t.Errorf("flags %#x: condition %s holds: %v, the CPU says %v", flags, condNames[cc], got, !got)
+			}
+			// A condition must not depend on other flags than it says.
+			if other := holding(flags &^ uint64(Conds(1<<cc).Flags())); other>>cc&1 != holding(0)>>cc&1 {
+				t.Errorf("condition %s depends on flags outside of %#x", condNames[cc], Conds(1<<cc).Flags())
+			}
 		}
 	}
 }
@@ -140,32 +177,8 @@ func TestExecuteTrampoline(t *testing.T) {
 func TestExecuteCompare(t *testing.T) {
 	orig := Code{N: 7, B: [MaxLen]byte{0x80, 0x3D}}
 	for v := range int64(2) {
-		checkExecution(t, CmpByte, orig, v)
+		checkExecution(t, CmpByte, orig, ^parity, v)
 	}
-}
-
-// TestExecuteCompareOnStacks runs the compare on new goroutines and at many
-// depths of their stacks, because the armed form reads RSP.
-func TestExecuteCompareOnStacks(t *testing.T) {
-	orig := Code{N: 7, B: [MaxLen]byte{0x80, 0x3D}}
-	for n := range 4 {
-		t.Run(fmt.Sprint(n), func(t *testing.T) { deep(t, 50, orig) })
-	}
-}
-
-// deep calls itself with odd frames between the calls.
-func deep(t *testing.T, n int, orig Code) byte {
-	var frame [2081]byte
-	frame[n] = byte(n)
-	if n == 0 {
-		return frame[0]
-	}
-	if n%10 == 0 {
-		for v := range int64(2) {
-			checkExecution(t, CmpByte, orig, v)
-		}
-	}
-	return frame[n] + deep(t, n-1, orig)
 }
 
 // TestExecuteMoves runs every register form with every register but RSP.
@@ -174,6 +187,7 @@ func TestExecuteMoves(t *testing.T) {
 		MovzxByte: {0, 1, 2, 0x7F, 0x80, 0xFF},
 		MovLong:   {0, 1, -1, 0x7FFFFFFF, -0x80000000, 0xFFFFFFFF, 0x12345678},
 		MovQuad:   {0, 1, -1, 0x7FFFFFFF, -0x80000000, 0x12345678},
+		MovslQuad: {0, 1, -1, 0x7FFFFFFF, -0x80000000, 0xFFFFFFFF},
 	}
 	ran := 0
 	for _, orig := range moves() {
@@ -186,11 +200,39 @@ func TestExecuteMoves(t *testing.T) {
 		}
 		f, _, _ := Recognize(orig.Bytes())
 		for _, v := range values[f] {
-			checkExecution(t, f, orig, v)
+			checkExecution(t, f, orig, 0, v)
 			ran++
 		}
 	}
-	if want := 15 * (2*6 + 7 + 6); ran != want {
+	if want := 15 * (2*6 + 7 + 6 + 6); ran != want {
 		t.Errorf("ran %d cases, want %d", ran, want)
+	}
+}
+
+// TestExecuteEmulation: what Emulate says of values that no immediate holds.
+func TestExecuteEmulation(t *testing.T) {
+	for _, c := range []struct {
+		f     Form
+		code  Code
+		value int64
+	}{
+		{MovQuad, Code{N: 7, B: [MaxLen]byte{0x48, 0x8B, 0x0D}}, math.MinInt64},
+		{MovQuad, Code{N: 7, B: [MaxLen]byte{0x4C, 0x8B, 0x0D}}, 0x123456789ABCDEF0},
+		{MovzxByte, Code{N: 7, B: [MaxLen]byte{0x0F, 0xB6, 0x0D}}, -1},
+		{CmpByte, Code{N: 7, B: [MaxLen]byte{0x80, 0x3D}}, -1},
+		{CmpByte, Code{N: 7, B: [MaxLen]byte{0x80, 0x3D}}, 0x80},
+		{CmpByte, Code{N: 7, B: [MaxLen]byte{0x80, 0x3D}}, 3},
+	} {
+		e, err := Emulate(c.f, c.code, c.value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, in := range states() {
+			was, said := execute(t, c.code, c.value, in), predict(in, e)
+			sameRegs(t, c.code.String(), said, was)
+			if said.RFLAGS&arithmeticFlags != was.RFLAGS&arithmeticFlags {
+				t.Errorf("[%v] with %d: Emulate says flags %#x, the CPU %#x", c.code, c.value, said.RFLAGS, was.RFLAGS)
+			}
+		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // MaxLen is the length of the longest instruction that is replaced.
-const MaxLen = 8
+const MaxLen = 11
 
 // Code holds the bytes of one instruction.
 type Code struct {
@@ -32,6 +32,9 @@ const (
 	MovzxByte      // [44|48|4C] 0F B6 /r d32  [3E] (48|49) C7 C0+r imm32  MOVBLZX key, r  -> MOVQ $imm, r
 	MovLong        // [44] 8B /r d32           [41] C7 C0+r imm32          MOVL key, r     -> MOVL $imm, r
 	MovQuad        // (48|4C) 8B /r d32        (48|49) C7 C0+r imm32       MOVQ key, r     -> MOVQ $imm, r
+	MovslQuad      // (48|4C) 63 /r d32        (48|49) C7 C0+r imm32       MOVLQSX key, r  -> MOVQ $imm, r
+	CmpLong        // 83 3D d32 ib, 81 3D d32 id        see compare.go     CMPL key, $imm  -> TEST or CMP with SP
+	CmpQuad        // 48 83 3D d32 ib, 48 81 3D d32 id  see compare.go     CMPQ key, $imm  -> TEST or CMP with SP
 )
 
 // String returns the name of the form, as it stands in JSON output.
@@ -47,6 +50,12 @@ func (f Form) String() string {
 		return "mov-long"
 	case MovQuad:
 		return "mov-quad"
+	case MovslQuad:
+		return "movsl-quad"
+	case CmpLong:
+		return "cmp-long"
+	case CmpQuad:
+		return "cmp-quad"
 	}
 	return fmt.Sprintf("form-%d", uint8(f))
 }
@@ -56,13 +65,16 @@ func (f Form) Width() int {
 	switch f {
 	case CmpByte, MovzxByte:
 		return 1
-	case MovLong:
+	case MovLong, MovslQuad, CmpLong:
 		return 4
-	case MovQuad:
+	case MovQuad, CmpQuad:
 		return 8
 	}
 	return 0
 }
+
+// Compares reports whether the form leaves flags, and no register.
+func (f Form) Compares() bool { return f == CmpByte || f == CmpLong || f == CmpQuad }
 
 // regSP is the number of RSP. No form writes it: the armed form would be right,
 // but a site that moves the stack pointer is nothing that a compiler emits.
@@ -95,7 +107,7 @@ func mayBeForm(code []byte) bool {
 		return false
 	}
 	switch code[0] {
-	case 0x80, 0x0F, 0x8B, rexBase | rexR, rexBase | rexW, rexBase | rexW | rexR:
+	case 0x80, 0x81, 0x83, 0x0F, 0x8B, rexBase | rexR, rexBase | rexW, rexBase | rexW | rexR:
 		return true
 	}
 	return false
@@ -115,18 +127,35 @@ func plain(in Inst) bool {
 // formOf tells the forms apart by opcode and REX.
 func formOf(in Inst, code []byte) Form {
 	switch {
-	case in.Map == 0 && in.Op == 0x80:
-		if in.Rex == 0 && in.reg() == 7 && code[in.ImmOff] == 0 {
-			return CmpByte
-		}
+	case in.Map == 0 && in.Op >= 0x80 && in.Op <= 0x83:
+		return compareOf(in, code)
 	case in.reg() == regSP:
 	case in.Map == 1 && in.Op == 0xB6:
 		return MovzxByte
+	case in.Map == 0 && in.Op == 0x63 && in.Rex&rexW != 0:
+		return MovslQuad
 	case in.Map == 0 && in.Op == 0x8B:
 		if in.Rex&rexW != 0 {
 			return MovQuad
 		}
 		return MovLong
+	}
+	return FormNone
+}
+
+// compareOf tells the compares from the other instructions of group 1, of
+// which CMP is /7.
+func compareOf(in Inst, code []byte) Form {
+	switch {
+	case in.reg() != 7 || in.Op == 0x82:
+	case in.Op == 0x80:
+		if in.Rex == 0 && code[in.ImmOff] == 0 {
+			return CmpByte
+		}
+	case in.Rex == 0:
+		return CmpLong
+	case in.Rex == rexBase|rexW:
+		return CmpQuad
 	}
 	return FormNone
 }

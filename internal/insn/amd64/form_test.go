@@ -3,6 +3,7 @@ package amd64
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ func gnuText(t testing.TB, code []byte) string {
 	}
 	text := strings.Join(strings.Fields(x86asm.GNUSyntax(in, 0, nil)), " ")
 	text = strings.Replace(text, "movzx ", "movzbl ", 1)
+	text = strings.Replace(text, "movsxd ", "movslq ", 1)
 	// objdump prints immediates without a sign, in the size of the operand.
 	if imm, ok := in.Args[1].(x86asm.Imm); ok && imm < 0 {
 		unsigned := uint64(imm)
@@ -45,32 +47,54 @@ type formRow struct {
 	form            Form
 	text, armedText string
 	orig, armed     Code
+	conds           Conds
 	value           int64
 }
 
+var allForms = []Form{CmpByte, MovzxByte, MovLong, MovQuad, MovslQuad, CmpLong, CmpQuad}
+
+// condsOf reads what Conds.String writes.
+func condsOf(t testing.TB, names string) (c Conds) {
+	t.Helper()
+	for name := range strings.SplitSeq(names, ",") {
+		cc := slices.Index(condNames[:], name)
+		if cc < 0 {
+			t.Fatalf("%q: no such condition", names)
+		}
+		c |= 1 << cc
+	}
+	return c
+}
+
+// formRows are the rows of forms.txt and compares.txt.
 func formRows(t testing.TB) (all []formRow) {
 	t.Helper()
 	names := map[string]Form{}
-	for _, f := range []Form{CmpByte, MovzxByte, MovLong, MovQuad} {
+	for _, f := range allForms {
 		names[f.String()] = f
 	}
-	readTable(t, "forms.txt", 6, func(f []string) {
+	row := func(f []string, conds Conds) {
 		v, err := strconv.ParseInt(f[3], 10, 64)
 		if err != nil || names[f[0]] == FormNone {
-			t.Fatalf("forms.txt: %q: %v", f, err)
+			t.Fatalf("%q: %v", f, err)
 		}
 		all = append(all, formRow{
 			form: names[f[0]], text: f[1], orig: codeOf(t, mustHex(t, f[2])), value: v,
-			armed: codeOf(t, mustHex(t, f[4])), armedText: f[5],
+			armed: codeOf(t, mustHex(t, f[4])), armedText: f[5], conds: conds,
 		})
-	})
+	}
+	readTable(t, "forms.txt", 6, func(f []string) { row(f, 0) })
+	readTable(t, "compares.txt", 7, func(f []string) { row(slices.Delete(slices.Clone(f), 3, 4), condsOf(t, f[3])) })
 	return all
 }
 
-// TestFormTable: recognizing and arming the originals of the table gives its
-// armed forms, and x86asm reads both as the table does.
+// TestFormTable: recognizing and arming the originals of the tables gives their
+// armed forms, and x86asm reads both as the tables do.
 func TestFormTable(t *testing.T) {
-	seen := map[Form]map[uint8]bool{CmpByte: {}, MovzxByte: {}, MovLong: {}, MovQuad: {}}
+	seen := map[Form]map[uint8]bool{}
+	for _, f := range allForms {
+		seen[f] = map[uint8]bool{}
+	}
 	for _, r := range formRows(t) {
 		f, in, ok := Recognize(r.orig.Bytes())
 		if !ok || f != r.form || in.Len != r.orig.N {
@@ -78,9 +102,9 @@ func TestFormTable(t *testing.T) {
 			continue
 		}
 		seen[f][in.reg()] = true
-		armed, err := Armed(f, r.orig, r.value)
+		armed, err := Armed(f, r.orig, r.conds, r.value)
 		if err != nil || armed != r.armed {
-			t.Errorf("[%v] (%s) with %d: armed [%v], %v; want [%v]", r.orig, r.text, r.value, armed, err, r.armed)
+			t.Errorf("[%v] (%s) with %d, %v: armed [%v], %v; want [%v]", r.orig, r.text, r.value, r.conds, armed, err, r.armed)
 		}
 		if got := gnuText(t, r.orig.Bytes()); got != r.text {
 			t.Errorf("[%v]: x86asm reads %q, the table says %q", r.orig, got, r.text)
@@ -91,52 +115,13 @@ func TestFormTable(t *testing.T) {
 	}
 	for f, regs := range seen {
 		want := 15
-		if f == CmpByte {
+		if f.Compares() {
 			want = 1
 		}
 		if len(regs) != want {
-			t.Errorf("the table covers %d registers for %v, want %d", len(regs), f, want)
+			t.Errorf("the tables cover %d registers for %v, want %d", len(regs), f, want)
 		}
 	}
-}
-
-// TestArmedReversed goes the other way: what x86asm reads in the armed bytes
-// is the register of the original and the value.
-func TestArmedReversed(t *testing.T) {
-	for _, orig := range moves() {
-		f, _, ok := Recognize(orig.Bytes())
-		if !ok {
-			continue // RSP, see TestRecognizeRefuses
-		}
-		for _, v := range []int64{0, 1, 0x7F, 0x80, 0xFF} {
-			armed, err := Armed(f, orig, v)
-			if err != nil {
-				t.Errorf("[%v]: %v", orig, err)
-				continue
-			}
-			was, err1 := x86asm.Decode(orig.Bytes(), 64)
-			is, err2 := x86asm.Decode(armed.Bytes(), 64)
-			if err1 != nil || err2 != nil || is.Op != x86asm.MOV || is.Args[1] != x86asm.Imm(v) {
-				t.Errorf("[%v] with %d: x86asm reads %v, %v, %v", orig, v, is, err1, err2)
-				continue
-			}
-			if number(was.Args[0]) != number(is.Args[0]) {
-				t.Errorf("[%v] writes %v, its armed form [%v] writes %v", orig, was.Args[0], armed, is.Args[0])
-			}
-		}
-	}
-}
-
-// number returns the hardware number of a register of 32 or 64 bits.
-func number(a x86asm.Arg) int {
-	r, _ := a.(x86asm.Reg)
-	switch {
-	case r >= x86asm.EAX && r <= x86asm.R15L:
-		return int(r - x86asm.EAX)
-	case r >= x86asm.RAX && r <= x86asm.R15:
-		return int(r - x86asm.RAX)
-	}
-	return -1
 }
 
 func TestRecognizeRefuses(t *testing.T) {
@@ -152,7 +137,31 @@ func TestRecognizeRefuses(t *testing.T) {
 		{"67 80 3d 01 02 03 04 00", "relative to EIP"},
 		{"f0 80 3d 01 02 03 04 00", "LOCK"},
 		{"3e 80 3d 01 02 03 04 00", "DS"},
-		{"83 3d 01 02 03 04 00", "CMPL"},
+		{"66 83 3d 01 02 03 04 00", "CMPW"},
+		{"66 81 3d 01 02 03 04 00 01", "CMPW"},
+		{"83 05 01 02 03 04 03", "ADDL, not CMPL"},
+		{"81 2d 01 02 03 04 03 00 00 00", "SUBL, not CMPL"},
+		{"48 83 25 01 02 03 04 03", "ANDQ, not CMPQ"},
+		{"40 83 3d 01 02 03 04 03", "empty REX"},
+		{"44 83 3d 01 02 03 04 03", "REX.R"},
+		{"4c 83 3d 01 02 03 04 03", "REX.R"},
+		{"4c 81 3d 01 02 03 04 03 00 00 00", "REX.R"},
+		{"49 83 3d 01 02 03 04 03", "REX.B"},
+		{"44 48 83 3d 01 02 03 04 03", "an ignored REX"},
+		{"67 83 3d 01 02 03 04 03", "relative to EIP"},
+		{"83 3c 25 01 02 03 04 03", "absolute address"},
+		{"48 83 38 03", "through a register"},
+		{"48 81 f8 01 02 03 04", "a register"},
+		{"39 05 01 02 03 04", "CMPL with a register"},
+		{"48 3b 05 01 02 03 04", "CMPQ with a register"},
+		{"63 05 01 02 03 04", "MOVSXD to 32 bits"},
+		{"44 63 05 01 02 03 04", "MOVSXD to 32 bits"},
+		{"48 63 25 01 02 03 04", "into RSP"},
+		{"48 63 c0", "from a register"},
+		{"66 48 63 05 01 02 03 04", "66"},
+		{"4a 63 05 01 02 03 04", "REX.X"},
+		{"66 48 83 3d 01 02 03 04 03", "66"},
+		{"f0 48 83 3d 01 02 03 04 03", "LOCK"},
 		{"38 05 01 02 03 04", "CMPB with a register"},
 		{"0f b6 25 01 02 03 04", "into ESP"},
 		{"48 0f b6 25 01 02 03 04", "into RSP"},
@@ -198,87 +207,6 @@ func TestRecognizeRefuses(t *testing.T) {
 	}
 }
 
-func TestArmedRefuses(t *testing.T) {
-	cmp := codeOf(t, mustHex(t, "80 3d 01 02 03 04 00"))
-	movzx := codeOf(t, mustHex(t, "44 0f b6 05 01 02 03 04"))
-	long := codeOf(t, mustHex(t, "8b 05 01 02 03 04"))
-	quad := codeOf(t, mustHex(t, "48 8b 05 01 02 03 04"))
-	short, tooLong := cmp, cmp
-	short.N, tooLong.N = 6, 9
-	for _, c := range []struct {
-		f    Form
-		orig Code
-		v    int64
-		ok   bool
-	}{
-		{CmpByte, cmp, 0, true},
-		{CmpByte, cmp, 1, true},
-		{CmpByte, cmp, 2, false},
-		{CmpByte, cmp, -1, false},
-		{MovzxByte, movzx, 0, true},
-		{MovzxByte, movzx, 255, true},
-		{MovzxByte, movzx, 256, false},
-		{MovzxByte, movzx, -1, false},
-		{MovLong, long, -1 << 31, true},
-		{MovLong, long, 1<<32 - 1, true},
-		{MovLong, long, -1<<31 - 1, false},
-		{MovLong, long, 1 << 32, false},
-		{MovQuad, quad, -1 << 31, true},
-		{MovQuad, quad, 1<<31 - 1, true},
-		{MovQuad, quad, -1<<31 - 1, false},
-		{MovQuad, quad, 1 << 31, false},
-		{MovzxByte, cmp, 0, false},
-		{CmpByte, movzx, 0, false},
-		{MovQuad, long, 0, false},
-		{MovLong, quad, 0, false},
-		{FormNone, cmp, 0, false},
-		{FormNone, Code{}, 0, false},
-		{Form(99), cmp, 0, false},
-		{CmpByte, Code{}, 0, false},
-		{CmpByte, short, 0, false},
-		{CmpByte, tooLong, 0, false},
-	} {
-		armed, err := Armed(c.f, c.orig, c.v)
-		emulation, eerr := Emulate(c.f, c.orig, c.v)
-		if (err == nil) != c.ok || (eerr == nil) != c.ok {
-			t.Errorf("%v [%v] with %d: Armed %v, Emulate %v, want ok %v", c.f, c.orig, c.v, err, eerr, c.ok)
-		}
-		if err != nil && (armed != Code{} || emulation != Emulation{} || !strings.Contains(err.Error(), c.orig.String())) {
-			t.Errorf("%v [%v] with %d: %v, %+v and the error %q", c.f, c.orig, c.v, armed, emulation, err)
-		}
-	}
-}
-
-// TestToggleOffset: the armed forms of two values differ only where ToggleOffset
-// says, in one byte for the forms of one byte.
-func TestToggleOffset(t *testing.T) {
-	for _, r := range formRows(t) {
-		off := ToggleOffset(r.form, r.orig)
-		width := 4
-		if r.form.Width() == 1 {
-			width = 1
-		}
-		zero, err0 := Armed(r.form, r.orig, 0)
-		one, err1 := Armed(r.form, r.orig, 1)
-		if err0 != nil || err1 != nil || off < 0 || off+width > int(r.orig.N) {
-			t.Errorf("[%v] (%s): ToggleOffset %d, %v, %v", r.orig, r.text, off, err0, err1)
-			continue
-		}
-		if zero == one || zero.B[off] == one.B[off] {
-			t.Errorf("[%v] and [%v] do not differ at %d", zero, one, off)
-		}
-		for _, c := range []*Code{&zero, &one} {
-			copy(c.B[off:off+width], make([]byte, width))
-		}
-		if zero != one {
-			t.Errorf("[%v] and [%v] differ outside of %d+%d", zero, one, off, width)
-		}
-	}
-	if off := ToggleOffset(MovQuad, Code{}); off != -1 {
-		t.Errorf("ToggleOffset of nothing is %d", off)
-	}
-}
-
 func TestTarget(t *testing.T) {
 	for _, c := range []struct {
 		hex  string
@@ -312,7 +240,8 @@ func TestFormNames(t *testing.T) {
 		width int
 	}{
 		FormNone: {"none", 0}, CmpByte: {"cmp-byte", 1}, MovzxByte: {"movzx-byte", 1},
-		MovLong: {"mov-long", 4}, MovQuad: {"mov-quad", 8}, Form(99): {"form-99", 0},
+		MovLong: {"mov-long", 4}, MovQuad: {"mov-quad", 8}, MovslQuad: {"movsl-quad", 4},
+		CmpLong: {"cmp-long", 4}, CmpQuad: {"cmp-quad", 8}, Form(99): {"form-99", 0},
 	} {
 		if f.String() != want.name || f.Width() != want.width {
 			t.Errorf("form %d: %q, %d bytes; want %q, %d", uint8(f), f, f.Width(), want.name, want.width)
@@ -325,17 +254,5 @@ func TestFormNames(t *testing.T) {
 	c.N = 200
 	if len(c.Bytes()) != MaxLen {
 		t.Errorf("a Code with a wrong length gives %d bytes", len(c.Bytes()))
-	}
-}
-
-func TestArmedAllocatesNothing(t *testing.T) {
-	orig := codeOf(t, mustHex(t, "44 0f b6 05 01 02 03 04"))
-	n := testing.AllocsPerRun(100, func() {
-		_, _ = Armed(MovzxByte, orig, 1)
-		_, _ = Emulate(MovzxByte, orig, 1)
-		_ = ToggleOffset(MovzxByte, orig)
-	})
-	if n != 0 {
-		t.Errorf("arming allocates %v times", n)
 	}
 }

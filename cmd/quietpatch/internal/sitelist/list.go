@@ -76,13 +76,10 @@ func (l *List) note(format string, args ...any) {
 	l.Notes = append(l.Notes, fmt.Sprintf(format, args...))
 }
 
-// keyWidth is how many bytes a site of a Bool reads.
-const keyWidth = 1
-
 func (l *List) addKeys(keys []gobin.Key) []site.Key {
 	targets := make([]site.Key, len(keys))
 	for i, k := range keys {
-		targets[i] = site.Key{Addr: k.Addr, Width: keyWidth}
+		targets[i] = site.Key{Addr: k.Addr, Width: k.Width}
 		l.Keys = append(l.Keys, Key{
 			Name: k.Name, Desc: k.Desc, Symbol: k.Symbol, Type: k.Type, Addr: fmt.Sprintf("%#x", k.Addr), Sites: []Site{},
 		})

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
+	"github.com/quietpatch/quietpatch/internal/site"
+)
+
+// State of a site.
+type State uint8
+
+const (
+	Memory  State = iota // reads the key's memory; may be armed
+	Armed                // ours: holds the value as an immediate, if the value has one
+	Refused              // reads memory for good, the reason says why
+)
+
+// String returns "memory" or "armed": a refused site reads memory.
+func (s State) String() string {
+	if s == Armed {
+		return "armed"
+	}
+	return "memory"
+}
+
+// How the armed forms of two values differ.
+const (
+	slowFlip = iota // in any byte: ask package insn
+	bitFlip         // values 0 and 1: one byte, by XOR
+	longFlip        // a little-endian number of four bytes
+)
+
+// Site is one instruction that reads a key. There may be a hundred thousand of
+// them, so it is small (TestSiteSize).
+type Site struct {
+	addr  uintptr
+	base  uint64    // the armed form of the value 0, the first byte lowest; slowFlip has none
+	orig  insn.Code // the compiler's bytes
+	conds insn.Conds
+	form  insn.Form
+	state State
+	again bool  // refused for what may pass: Arm tries again
+	flip  uint8 // slowFlip, bitFlip or longFlip
+	off   uint8 // of the bytes that a toggle changes
+	xor   uint8 // what a bitFlip does there
+	why   uint32
+}
+
+func (s *Site) n() int { return int(s.orig.N) }
+
+// covers reports whether the byte at addr belongs to the site.
+func (s *Site) covers(addr uintptr) bool { return addr-s.addr < uintptr(s.orig.N) }
+
+// code returns the bytes that stand at an armed site while the key is v: the
+// armed form, or the compiler's bytes if v has none.
+func (s *Site) code(v int64) insn.Code {
+	if c, err := insn.Armed(s.form, s.orig, s.conds, v); err == nil {
+		return c
+	}
+	return s.orig
+}
+
+// holds reports whether v has an armed form here.
+func (s *Site) holds(v int64) bool {
+	_, err := insn.Armed(s.form, s.orig, s.conds, v)
+	return err == nil
+}
+
+// word returns code(v) as a number, for sites that are not slowFlip, and values
+// that have an armed form.
+func (s *Site) word(v int64) uint64 {
+	if s.flip == bitFlip {
+		return s.base ^ uint64(s.xor)*uint64(v)<<(8*s.off)
+	}
+	return s.base | uint64(uint32(v))<<(8*s.off)
+}
+
+// newSite turns what was found into what is patched.
+func (e *Engine) newSite(s *site.Site) Site {
+	es := Site{addr: uintptr(s.Addr), form: s.Form, orig: s.Code, conds: s.Conds}
+	if !s.Patchable() {
+		es.state, es.why = Refused, e.reasonNumber(s.Why)
+		return es
+	}
+	zero, err0 := insn.Armed(s.Form, s.Code, s.Conds, 0)
+	one, err1 := insn.Armed(s.Form, s.Code, s.Conds, 1)
+	if err0 != nil || err1 != nil || s.Code.N > 8 {
+		return es // a compare that has no form for some values
+	}
+	off, n := insn.Diff(zero, one)
+	switch s.Form {
+	case insn.CmpByte, insn.MovzxByte:
+		if n == 1 {
+			es.flip, es.off, es.base, es.xor = bitFlip, uint8(off), word(zero), zero.B[off]^one.B[off]
+		}
+	case insn.MovLong, insn.MovQuad, insn.MovslQuad:
+		es.flip, es.off, es.base = longFlip, uint8(off), word(zero)
+	}
+	return es
+}
+
+// reasonNumber keeps each reason once: thousands of sites may share it.
+func (e *Engine) reasonNumber(why string) uint32 {
+	if why == "" {
+		return 0
+	}
+	n, ok := e.reasonOf[why]
+	if !ok {
+		if e.reasonOf == nil {
+			e.reasonOf, e.reasons = map[string]uint32{}, []string{""}
+		}
+		n = uint32(len(e.reasons))
+		e.reasonOf[why], e.reasons = n, append(e.reasons, why)
+	}
+	return n
+}
+
+// whyOf says why the site reads memory, "" if it does not, or may be armed.
+func (e *Engine) whyOf(k *Key, s *Site) string {
+	switch {
+	case s.state == Refused:
+		return e.reasons[s.why]
+	case s.state == Armed && !s.holds(k.shown):
+		return fmt.Sprintf("the value %d has no place in this instruction", k.shown)
+	}
+	return ""
+}
+
+// word packs the first eight bytes of an instruction, the first one lowest.
+func word(c insn.Code) uint64 { return binary.LittleEndian.Uint64(c.B[:]) }
+
+// part returns n bytes (1 to 8) of an instruction from off on.
+func part(c *insn.Code, off, n int) uint64 {
+	var w uint64
+	for i := range n {
+		w |= uint64(c.B[off+i]) << (8 * i)
+	}
+	return w
+}
