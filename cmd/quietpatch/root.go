@@ -72,6 +72,6 @@ has failed; 2 wrong usage, or the command could not run.`,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDemoCommand(), newSitesCommand(), newSimCommand())
+	root.AddCommand(newDemoCommand(), newSitesCommand(), newSimCommand(), newBenchCommand())
 	return root
 }
