@@ -3,9 +3,10 @@
 package e2e
 
 import (
-	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,9 +105,18 @@ func tryVariant(t *testing.T, v variant) {
 	if r.Status.Mode != wantMode || (v.memory && !strings.Contains(r.Status.Reason, "-race")) {
 		t.Errorf("mode %s (%s), expected %s", r.Status.Mode, r.Status.Reason, wantMode)
 	}
+	for _, strategy := range []string{"store", "int3"} {
+		var n numbersReport
+		run(t, &n, bin, "numbers", "-strategy", strategy, "-each", "40")
+		n.check(t)
+	}
 	var status map[string]any
 	run(t, &status, bin, "wait")
 }
+
+// progKeys is how many keys prog registers: hammer, other, wait, four numbers, a counted
+// and a sealed one.
+const progKeys = 9
 
 // checkFile reads the binary from disk: keys by name, stripped or not, and the
 // very sites that the running program found.
@@ -118,15 +128,15 @@ func checkFile(t *testing.T, v variant, bin string, s *sitesReport) {
 	}
 	defer f.Close()
 	keys, err := f.Keys()
-	if err != nil || len(keys) != 3 {
-		t.Fatalf("%d keys in the file, expected 3: %v", len(keys), err)
+	if err != nil || len(keys) != progKeys {
+		t.Fatalf("%d keys in the file, expected %d: %v", len(keys), progKeys, err)
 	}
 	for _, k := range keys {
 		live, known := s.Sites[k.Name]
 		if !known || v.memory {
 			continue
 		}
-		found := site.Find(f, []site.Key{{Addr: k.Addr, Width: 1}})
+		found := site.Find(f, []site.Key{{Addr: k.Addr, Width: k.Width}})
 		if len(found) != len(live) {
 			t.Errorf("%s: %d sites in the file, %d in the program", k.Name, len(found), len(live))
 			continue
@@ -178,7 +188,43 @@ func checkEmitted(t *testing.T, v variant, s *sitesReport) {
 	if count["main.tenValues"] != 10 || count["main.many"] != 10 {
 		t.Errorf("%d sites in tenValues and %d in many, expected 10 each", count["main.tenValues"], count["main.many"])
 	}
-	if n := fmt.Sprint(len(s.Keys)); n != "3" {
-		t.Errorf("%s keys, expected 3: %+v", n, s.Keys)
+	checkNumbersEmitted(t, s)
+	if len(s.Keys) != progKeys {
+		t.Errorf("%d keys, expected %d: %+v", len(s.Keys), progKeys, s.Keys)
+	}
+}
+
+// emittedNumbers is the same for prog/numbers.go: each function has sites of all of its
+// forms, and of no other.
+var emittedNumbers = map[string]string{
+	"prog.int32 main.compares32": "cmp-long mov-long", "prog.int32 main.threeWay32": "mov-long", "prog.int32 main.switch32": "mov-long",
+	"prog.int32 main.loads32": "mov-long movsl-quad", "prog.int64 main.compares64": "cmp-quad mov-quad", "prog.int64 main.far64": "mov-quad",
+	"prog.int64 main.loads64": "mov-quad", "prog.uint32 main.comparesU32": "cmp-long mov-long", "prog.uint32 main.loadsU32": "mov-long",
+	"prog.duration main.comparesD": "cmp-quad mov-quad", "prog.duration main.loadsD": "mov-quad",
+	"prog.counted main.counted": "movzx-byte", "prog.sealed main.sealed": "movzx-byte",
+}
+
+func checkNumbersEmitted(t *testing.T, s *sitesReport) {
+	t.Helper()
+	found := map[string]map[string]bool{}
+	for key, sites := range s.Sites {
+		for _, site := range sites {
+			where := key + " " + site.Func
+			if emittedNumbers[where] == "" {
+				continue
+			}
+			if site.State != "armed" {
+				t.Errorf("%s: %s:%d (%s) is not armed: %s", where, site.File, site.Line, site.Form, site.Why)
+			}
+			if found[where] == nil {
+				found[where] = map[string]bool{}
+			}
+			found[where][site.Form] = true
+		}
+	}
+	for where, forms := range emittedNumbers {
+		if got := strings.Join(slices.Sorted(maps.Keys(found[where])), " "); got != forms {
+			t.Errorf("%s: forms %q, expected %q", where, got, forms)
+		}
 	}
 }

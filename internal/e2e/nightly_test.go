@@ -48,7 +48,7 @@ func TestNightly(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("%v in all; the first seed is %d", total, seed)
-	n := &night{seed: seed, start: time.Now(), printed: time.Now(), sum: map[string]cellReport{}, noise: map[string]int{}}
+	n := &night{seed: seed, start: time.Now(), printed: time.Now(), sum: map[string]cellReport{}, kinds: map[string]kindReport{}, noise: map[string]int{}}
 	weights := 0
 	for _, v := range nightlyVariants {
 		if v.short || !testing.Short() {
@@ -78,6 +78,7 @@ func TestNightly(t *testing.T) {
 const (
 	lateMax     = 2.0
 	lateHitsMin = 100_000
+	kindsMin    = 50_000 // batches from which on every operation has met every kind of key
 )
 
 // judge looks at the sums of all processes.
@@ -89,6 +90,15 @@ func (n *night) judge(t *testing.T) {
 	for _, b := range nightlyBackends {
 		if c := n.sum["int3 "+b]; c.Flips == 0 || c.Hits == 0 {
 			t.Errorf("int3 on %s: %d flips, %d trap hits: the hammer does not hit", b, c.Flips, c.Hits)
+		}
+	}
+	for name, k := range n.kinds {
+		if n.batches < kindsMin {
+			break
+		}
+		numbers := name != "counted" && name != "sealed"
+		if k.Flips == 0 || k.Verified == 0 || numbers && (k.NoWait == 0 || k.Refused == 0) || name == "counted" && k.Held == 0 {
+			t.Errorf("kind %s: %+v: the hammer does not hit", name, k)
 		}
 	}
 	hits := n.sum["int3 alias"].Hits + n.sum["one-at-a-time alias"].Hits
@@ -149,6 +159,15 @@ func nightlyCgo(t *testing.T, n *night) {
 	})
 }
 
+// hammered are functions that make checks.
+var hammered = []string{
+	"main.many", "main.tenValues", "main.inLoop", "main.inlinedTwice", "main.enabled", "main.disabled", "main.and", "main.pick", "main.floats",
+	"main.branchesA", "main.branchesB", "main.branchesC", "main.branchesE", "main.twoA", "main.twoB", "main.twoC", "main.twoD", "main.twoE",
+	"main.flagsE", "main.counted", "main.sealed", "main.late", "main.one32", "main.one64", "main.deepC", "main.grow", "main.switch32",
+	"main.threeWay32", "main.compares32", "main.loads32", "main.compares64", "main.far64", "main.loads64", "main.comparesU32",
+	"main.loadsU32", "main.comparesD", "main.loadsD",
+}
+
 // nightlyPprof runs Go's profilers at high rates all the time, and reads what
 // they wrote.
 func nightlyPprof(t *testing.T, n *night) {
@@ -158,7 +177,7 @@ func nightlyPprof(t *testing.T, n *night) {
 			dir := t.TempDir()
 			n.hammer(t, child{bin: bin, backend: b, d: d, args: []string{"-profiles", dir}})
 			for name, names := range map[string][]string{
-				"cpu":   {"main.many", "main.flagsE", "main.tenValues"}, // a short run may miss one
+				"cpu":   hammered, // a short run may miss most
 				"block": {"main.(*nightly)"},
 				"mutex": {"engine.(*Engine)"},
 			} {
@@ -176,7 +195,7 @@ func nightlyPprof(t *testing.T, n *night) {
 
 const (
 	perfMax    = 10 * time.Second // bounds what perf writes per process: about 10 MB
-	perfEnough = 200              // samples; about 14 of them in the three functions asked for
+	perfEnough = 2000             // samples; about 20 of them in the functions asked for
 )
 
 // nightlyPerf samples stacks by perf. On procmem every function is named as
@@ -206,8 +225,8 @@ func nightlyPerf(t *testing.T, n *night) {
 	})
 }
 
-// perfScript counts samples, those taken in main.many, main.flagsE or
-// main.tenValues, and those of them whose stack names the caller.
+// perfScript counts samples, those taken in the functions that make most checks, and
+// those of them whose stack names the caller.
 func perfScript(t *testing.T, data string) (samples, named, whole int) {
 	t.Helper()
 	cmd := exec.Command("perf", "script", "-i", data, "-F", "comm,tid,ip,sym")
@@ -228,7 +247,7 @@ func perfScript(t *testing.T, data string) (samples, named, whole int) {
 			continue
 		}
 		samples++
-		if len(stack) > 1 && slices.ContainsFunc([]string{"main.many", "main.flagsE", "main.tenValues"}, func(f string) bool {
+		if len(stack) > 1 && slices.ContainsFunc(hammered, func(f string) bool {
 			return strings.HasSuffix(stack[1], " "+f)
 		}) {
 			named++
@@ -250,8 +269,13 @@ func (n *night) table(now *nightlyReport) string {
 	for k, c := range n.sum {
 		sum[k] = c
 	}
+	kinds := map[string]kindReport{}
+	for k, c := range n.kinds {
+		kinds[k] = c
+	}
 	if now != nil {
 		now.addTo(sum)
+		now.addKindsTo(kinds)
 	}
 	var rows []string
 	for k, c := range sum {
@@ -259,6 +283,12 @@ func (n *night) table(now *nightlyReport) string {
 			k, c.Flips, c.Batches, c.Checks, c.Verified, c.Wrong, c.Hits, c.Late, c.Retried, c.Arms, c.Disarms))
 	}
 	slices.Sort(rows)
-	return strings.Join(rows, "\n") + fmt.Sprintf("\n  of the engine: %d batches, %d syncs, %d pokes; %d storms; %d killed; %v",
-		n.batches, n.syncs, n.pokes, n.storms, n.killed, n.noise)
+	at := len(rows)
+	for name, k := range kinds {
+		rows = append(rows, fmt.Sprintf("  %-22s %9d flips %12d verified %d wrong %7d without waiting %7d refused %7d matched %9d held",
+			name, k.Flips, k.Verified, k.Wrong, k.NoWait, k.Refused, k.Matched, k.Held))
+	}
+	slices.Sort(rows[at:])
+	return strings.Join(rows, "\n") + fmt.Sprintf("\n  of the engine: %d batches, %d events, %d syncs, %d pokes; %d storms; %d killed; %v",
+		n.batches, n.events, n.syncs, n.pokes, n.storms, n.killed, n.noise)
 }

@@ -31,7 +31,9 @@ type night struct {
 	batches  uint64 // of the engine: storms and doubled changes are in it
 	syncs    uint64
 	pokes    uint64
+	events   uint64
 	sum      map[string]cellReport // by strategy and backend
+	kinds    map[string]kindReport
 	noise    map[string]int
 }
 
@@ -45,10 +47,19 @@ type cellReport struct {
 	Arms, Disarms                           uint64
 }
 
+type kindReport struct {
+	Kind                   string
+	Flips, Verified, Wrong uint64
+	NoWait                 uint64 `json:"no_wait"`
+	Refused, Matched, Held uint64
+}
+
 type nightlyReport struct {
 	Final, Killing     bool
 	Seconds            float64
 	Cells              []cellReport
+	Kinds              []kindReport
+	Events             uint64
 	First, Fault, Text string
 	Storms             uint64
 	Noise              map[string]int
@@ -75,9 +86,25 @@ func (r *nightlyReport) addTo(sum map[string]cellReport) {
 	}
 }
 
+func (r *nightlyReport) addKindsTo(sum map[string]kindReport) {
+	for _, k := range r.Kinds {
+		s := sum[k.Kind]
+		s.Flips += k.Flips
+		s.Verified += k.Verified
+		s.Wrong += k.Wrong
+		s.NoWait += k.NoWait
+		s.Refused += k.Refused
+		s.Matched += k.Matched
+		s.Held += k.Held
+		sum[k.Kind] = s
+	}
+}
+
 // add keeps what a process has reported.
 func (n *night) add(r *nightlyReport) {
 	r.addTo(n.sum)
+	r.addKindsTo(n.kinds)
+	n.events += r.Events
 	n.storms += r.Storms
 	n.batches += r.Status.Counters.Batches
 	n.syncs += r.Status.Counters.Syncs
@@ -161,7 +188,9 @@ func (r *nightlyReport) wrong(c child) string {
 	add(r.Text != "", "after Disarm the text differs from the file: %s", r.Text)
 	add(len(r.RWX) != 0, "mappings that are writable and executable: %q", r.RWX)
 	add(s.Mode != "live" || s.Backend != c.backend, "mode %s on %s (%s), expected live on %s", s.Mode, s.Backend, s.Reason, c.backend)
-	add(s.Armed != s.Sites || s.Sites < 70, "%d of %d sites armed at the end, expected over 70", s.Armed, s.Sites)
+	add(s.Armed != s.Sites || s.Sites < 140, "%d of %d sites armed at the end, expected over 140", s.Armed, s.Sites)
+	add(s.Unsynced, "a sync is missing at the end")
+	add(r.Events != s.Counters.Batches, "a subscriber heard of %d batches, and there were %d", r.Events, s.Counters.Batches)
 	add(s.Counters.TrapForeign != 0 || s.Counters.Fallbacks != 0 || len(s.Problems) != 0, "status %+v", s)
 	add(c.d > 300*time.Millisecond && flips == 0 || verified < flips, "%d flips, %d verified rounds: the hammer does not hit", flips, verified)
 	return strings.Join(msgs, "\n")

@@ -44,6 +44,8 @@ type scratch struct {
 	n    [16]int
 	f    [4]float64
 	flag [16]bool
+	v    [16]int // what was read of a number
+	w    [16]int32
 }
 
 //go:noinline

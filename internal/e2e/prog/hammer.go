@@ -240,8 +240,12 @@ func sites([]string) (any, error) {
 	if err := quietpatch.Arm(); err != nil {
 		fmt.Fprintln(os.Stderr, "prog: not armed:", err)
 	}
-	for name, k := range map[string]*statickey.Bool{"prog.hammer": &hammerKey, "prog.other": &otherKey} {
-		ss, err := k.Sites()
+	for name, sites := range map[string]func() ([]statickey.Site, error){
+		"prog.hammer": hammerKey.Sites, "prog.other": otherKey.Sites, "prog.wait": waitKey.Sites,
+		"prog.int32": num32.Sites, "prog.int64": num64.Sites, "prog.uint32": numU32.Sites, "prog.duration": numD.Sites,
+		"prog.counted": countedKey.Sites, "prog.sealed": sealedKey.Sites,
+	} {
+		ss, err := sites()
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "prog: no sites:", err)
 		}

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,6 +23,8 @@ type nightly struct {
 	lockstep atomic.Bool  // another thread must verify a change before the next one
 	inForce  atomic.Int32 // index in cells of the strategy in force
 	cells    [len(nightlyCells)]cell
+	kinds    [len(kindNames)]kindCount
+	events   eventCount
 
 	first atomic.Pointer[string] // the first wrong round
 	fault atomic.Pointer[string] // the first error of a call; it ends the run
@@ -59,6 +59,12 @@ type cell struct {
 	arms, disarms, hits, late, retried      atomic.Uint64
 }
 
+// kindCount counts what happened to the keys of one kind.
+type kindCount struct {
+	flips, verified, wrong         atomic.Uint64
+	noWait, refused, matched, held atomic.Uint64
+}
+
 // cellReport is a cell as JSON.
 type cellReport struct {
 	Strategy string `json:"strategy"`
@@ -75,6 +81,18 @@ type cellReport struct {
 	Disarms  uint64 `json:"disarms"`
 }
 
+// kindReport is a kind of keys as JSON.
+type kindReport struct {
+	Kind     string `json:"kind"`
+	Flips    uint64 `json:"flips"`
+	Verified uint64 `json:"verified"`
+	Wrong    uint64 `json:"wrong"`
+	NoWait   uint64 `json:"no_wait"` // changed without waiting, then synced
+	Refused  uint64 `json:"refused"` // not possible without waiting
+	Matched  uint64 `json:"matched"` // changed by a selector
+	Held     uint64 `json:"held"`    // visits of users who saw it on all the time
+}
+
 // nightlyReport is printed once a second, one JSON value a line. Each holds all
 // that happened so far; the last one has Final set.
 type nightlyReport struct {
@@ -83,6 +101,8 @@ type nightlyReport struct {
 	Seed     uint64           `json:"seed"`
 	Seconds  float64          `json:"seconds"`
 	Cells    []cellReport     `json:"cells"`
+	Kinds    []kindReport     `json:"kinds"`
+	Events   uint64           `json:"events"`   // batches that a subscriber heard of
 	First    string           `json:"first"`    // the first wrong round
 	Fault    string           `json:"fault"`    // the first error of a call
 	Storms   uint64           `json:"storms"`   // keys that several goroutines set at once
@@ -108,14 +128,9 @@ func runNightly(args []string) (any, error) {
 	if o.cthreads > 0 && cThread == nil {
 		return nil, errors.New("-c needs a build with -tags=withcgo")
 	}
-	h := &nightly{
-		o: o, start: time.Now(), noise: map[string]int{},
-		enough: make(chan struct{}), done: make(chan struct{}), faulted: make(chan struct{}),
-	}
-	if err := registerNightKeys(); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(configure(nightlyCells[0], o.backend), quietpatch.Arm()); err != nil {
+	h := newNightly(o)
+	h.events.subscribe()
+	if err := errors.Join(configure(nightlyCells[0], o.backend), sealFirst(), registerNightKeys(), quietpatch.Arm()); err != nil {
 		return nil, err
 	}
 	stopProfiles, err := h.profile()
@@ -126,6 +141,13 @@ func runNightly(args []string) (any, error) {
 	return h.finish(), stopProfiles()
 }
 
+func newNightly(o nightlyOptions) *nightly {
+	return &nightly{
+		o: o, start: time.Now(), noise: map[string]int{},
+		enough: make(chan struct{}), done: make(chan struct{}), faulted: make(chan struct{}),
+	}
+}
+
 // run starts everything and stops it in order: whoever changes keys waits for
 // the checkers, so the checkers end last.
 func (h *nightly) run() {
@@ -134,6 +156,7 @@ func (h *nightly) run() {
 	h.startNoise(&checkers)
 	h.startFlippers(&flippers)
 	h.startCThreads(&flippers)
+	h.startVisitors(&flippers)
 	flippers.Go(func() { h.direct(h.rng(100)) })
 	checkers.Go(h.progress)
 	if h.o.kill != "" {
@@ -200,157 +223,13 @@ func (h *nightly) sample() {
 	h.traps = s.Counters
 }
 
-func (h *nightly) report() nightlyReport {
-	h.sample()
-	r := nightlyReport{
-		Seed: h.o.seed, Seconds: time.Since(h.start).Seconds(), Storms: h.storms.Load(),
-		Noise: map[string]int{}, Status: quietpatch.Status(),
-	}
-	for i := range h.cells {
-		c := &h.cells[i]
-		r.Cells = append(r.Cells, cellReport{
-			Strategy: nightlyCells[i], Backend: h.o.backend,
-			Flips: c.flips.Load(), Batches: c.batches.Load(), Checks: c.checks.Load(),
-			Verified: c.verified.Load(), Wrong: c.wrong.Load(),
-			Hits: c.hits.Load(), Late: c.late.Load(), Retried: c.retried.Load(),
-			Arms: c.arms.Load(), Disarms: c.disarms.Load(),
-		})
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for name, n := range h.noise {
-		r.Noise[name] = n
-	}
-	if p := h.first.Load(); p != nil {
-		r.First = *p
-	}
-	if p := h.fault.Load(); p != nil {
-		r.Fault = *p
-	}
-	return r
-}
-
-func (h *nightly) progress() {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-h.done:
-			return
-		case <-tick.C:
-			h.print(h.report())
-		}
-	}
-}
-
-func (h *nightly) print(r nightlyReport) {
-	if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
-		h.fail("progress: %v", err)
-	}
-}
-
-// finish arms everything again and checks it, then disarms and compares the
-// text with the file: not a byte may differ.
-func (h *nightly) finish() nightlyReport {
-	if err := errors.Join(configure("", h.o.backend), quietpatch.Arm()); err != nil {
-		h.fail("at the end: %v", err)
-	}
-	var s scratch
-	h.roundAll(&s, nightKeys, true)
-	r := h.report()
-	r.Final = true
-	for _, k := range nightKeys {
-		ss, err := k.key.Sites()
-		if err != nil {
-			r.Fault = fmt.Sprintf("%s: %v", k.name, err)
-		}
-		for _, site := range ss {
-			if site.Addr/64 != (site.Addr+6)/64 {
-				r.Straddle++
-			}
-		}
-	}
-	r.RWX = rwx()
-	if err := quietpatch.Disarm(); err != nil {
-		r.Fault = "at the end: " + err.Error()
-	}
-	h.roundAll(&s, nightKeys, true)
-	if p := h.first.Load(); p != nil {
-		r.First = *p
-	}
-	r.Text = textDiffers()
-	return r
-}
-
-// direct changes the strategy, from phase to phase and in the middle of flips,
-// and disarms and arms. No key changes its value by that.
-func (h *nightly) direct(r *rand.Rand) {
-	order := []int{0, 1, 2}
-	length := min(200*time.Millisecond, h.o.d/8)
-	for !h.over() {
-		r.Shuffle(len(order), func(i, k int) { order[i], order[k] = order[k], order[i] })
-		for _, at := range order {
-			h.lockstep.Store(r.IntN(2) == 0)
-			h.use(int32(at))
-			end := time.Now().Add(length/4 + time.Duration(r.Int64N(int64(length))))
-			for time.Now().Before(end) && pause(r, 10*time.Millisecond, h.enough) && !h.over() {
-				h.disturb(r, int32(at))
-			}
-			if h.over() {
-				break
-			}
-		}
-	}
-	if err := quietpatch.Arm(); err != nil {
-		h.fail("Arm: %v", err)
-	}
-}
-
-// disturb does one thing that must not change any value.
-func (h *nightly) disturb(r *rand.Rand, at int32) {
-	switch n := r.IntN(100); {
-	case n < 50:
-		if err := quietpatch.Disarm(); err != nil {
-			h.fail("Disarm: %v", err)
-		}
-		h.cells[at].disarms.Add(1)
-		pause(r, time.Millisecond, h.enough)
-		if err := quietpatch.Arm(); err != nil {
-			h.fail("Arm: %v", err)
-		}
-		h.cells[at].arms.Add(1)
-	case n < 60:
-		h.use(memoryCell)
-		pause(r, time.Millisecond, h.enough)
-		h.use(at)
-	case n < 80:
-		h.use(at) // the options that are in force already
-	default:
-		h.lockstep.Store(!h.lockstep.Load())
-	}
-}
-
-// use configures a strategy.
-func (h *nightly) use(at int32) {
-	h.sample()
-	strategy, backend := nightlyCells[at], h.o.backend
-	if at == memoryCell {
-		strategy, backend = "", string(quietpatch.BackendNone)
-	}
-	if err := configure(strategy, backend); err != nil {
-		h.fail("Configure %s %s: %v", strategy, backend, err)
-		return
-	}
-	h.inForce.Store(at)
-}
-
-// pickKeys returns n keys at random, in the order in which they are to be locked.
+// pickKeys returns n of the keys at random, in the order in which they are to be locked.
 func pickKeys(r *rand.Rand, n int) []*nightKey {
-	at := r.Perm(len(nightKeys))[:n]
+	at := r.Perm(len(changingKeys))[:n]
 	slices.Sort(at)
 	ks := make([]*nightKey, n)
 	for i, a := range at {
-		ks[i] = nightKeys[a]
+		ks[i] = changingKeys[a]
 	}
 	return ks
 }

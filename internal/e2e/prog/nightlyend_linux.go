@@ -85,7 +85,7 @@ func (h *nightly) killSelf(r *rand.Rand) {
 }
 
 func anyBusy() bool {
-	for _, k := range nightKeys {
+	for _, k := range changingKeys {
 		if k.word.Load()&busyBit != 0 {
 			return true
 		}

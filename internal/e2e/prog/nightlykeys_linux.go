@@ -1,89 +1,57 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"runtime"
 	"runtime/debug"
-	"sync"
-	"sync/atomic"
+	"strings"
 
 	"github.com/quietpatch/quietpatch/statickey"
 )
 
-// A nightKey is a key, the functions that check it, and what they must see.
-type nightKey struct {
-	name string
-	key  *statickey.Bool
-	fast []nightFunc
-	slow []nightFunc // panics, tracebacks, deep stacks
-
-	mu sync.Mutex // held by the one operation that may change the key
-	// word says what the checks must see: a count of changes, valueBit, and
-	// busyBit while a change is under way. A round of checks between two reads
-	// of the same word that is not busy must see its value and no other.
-	word atomic.Uint64
-	seen atomic.Uint64 // the last word that a checker's thread verified
-}
-
-const (
-	busyBit  = 1
-	valueBit = 2
-	wordStep = 4
-)
-
-// nightFunc makes checks and returns how many of them saw the key on.
-type nightFunc struct {
-	name   string
-	f      func(*scratch) int
-	checks int
-}
-
-// night holds the keys of the nightly. They are named when it runs, and fields:
-// neither the other programs nor the tests that list the keys of a file know
-// them.
-var night struct{ a, b, c, d, e statickey.Bool }
-
-var nightKeys = func() []*nightKey {
-	hammer := &nightKey{name: "prog.hammer", key: &hammerKey}
+// boolKeys are the keys that batches and selectors change together.
+var boolKeys = func() []*nightKey {
+	hammer := []nightFunc{}
 	for _, c := range checkFuncs {
-		hammer.fast = append(hammer.fast, nightFunc(c))
+		hammer = append(hammer, nightFunc{name: c.name, f: c.f, checks: c.checks})
 	}
+	deep := func(*scratch) int { return deepC(199) }
 	return []*nightKey{
-		hammer,
-		{
-			name: "night.a", key: &night.a,
-			fast: []nightFunc{{"branchesA", branchesA, 4}, {"pairA", pairA, 2}},
-			slow: []nightFunc{{"panicsA", panicsA, 2}},
-		},
-		{
-			name: "night.b", key: &night.b,
-			fast: []nightFunc{{"branchesB", branchesB, 4}, {"pairB", pairB, 2}},
-			slow: []nightFunc{{"faultsB", faultsB, 2}},
-		},
-		{
-			name: "night.c", key: &night.c,
-			fast: []nightFunc{{"branchesC", branchesC, 4}, {"pairC", pairC, 2}},
-			slow: []nightFunc{{"deepC", func(*scratch) int { return deepC(199) }, 200}},
-		},
-		{
-			name: "night.d", key: &night.d,
-			fast: []nightFunc{{"branchesD", branchesD, 4}, {"pairD", pairD, 2}},
-			slow: []nightFunc{{"tracedD", tracedD, 2}},
-		},
-		{
-			name: "night.e", key: &night.e,
-			fast: []nightFunc{{"branchesE", branchesE, 4}, {"pairE", pairE, 2}, {"rowE", rowE, 32}},
-		},
+		boolKey("prog.hammer", &hammerKey, hammer, nil),
+		boolKey("night.a", &night.a, twoFuncs("branchesA", branchesA, "pairA", pairA), []nightFunc{{name: "panicsA", f: panicsA, checks: 2}}),
+		boolKey("night.b", &night.b, twoFuncs("branchesB", branchesB, "pairB", pairB), []nightFunc{{name: "faultsB", f: faultsB, checks: 2}}),
+		boolKey("night.c", &night.c, twoFuncs("branchesC", branchesC, "pairC", pairC), []nightFunc{{name: "deepC", f: deep, checks: 200}}),
+		boolKey("night.d", &night.d, twoFuncs("branchesD", branchesD, "pairD", pairD), []nightFunc{{name: "tracedD", f: tracedD, checks: 2}}),
+		boolKey("night.e", &night.e, append(twoFuncs("branchesE", branchesE, "pairE", pairE), nightFunc{name: "rowE", f: rowE, checks: 32}), nil),
 	}
 }()
 
+func twoFuncs(branches string, f func(*scratch) int, pair string, g func(*scratch) int) []nightFunc {
+	return []nightFunc{{name: branches, f: f, checks: 4}, {name: pair, f: g, checks: 2}}
+}
+
+// boolKey describes a Bool.
+func boolKey(name string, key *statickey.Bool, fast, slow []nightFunc) *nightKey {
+	k := &nightKey{name: name, kind: kindBool, values: []int64{0, 1}, fast: fast, slow: slow}
+	k.set = func(v int64) error { return key.Set(v != 0) }
+	k.setNoWait = func(v int64) error { return key.SetNoWait(v != 0) }
+	k.queue = func(b *statickey.Batch, v int64) { b.Set(key, v != 0) }
+	k.memory = func() int64 { return int64(count(memory(key))) }
+	k.text = func(v int64) string { return []string{"off", "on"}[v] }
+	k.sites = key.Sites
+	k.register = func(name, desc string) error { return statickey.Register(key, name, desc) }
+	return k.prepare()
+}
+
+// registerNightKeys names the keys that have no name yet.
 func registerNightKeys() error {
-	for _, k := range nightKeys[1:] {
-		if err := statickey.Register(k.key, k.name, "flipped by the nightly"); err != nil {
-			return err
+	var errs []error
+	for _, k := range nightKeys {
+		if strings.HasPrefix(k.name, "night.") {
+			errs = append(errs, k.register(k.name, "changed by the nightly"))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // memory reads the key through a pointer: never a site.
@@ -329,49 +297,4 @@ func tracedD(s *scratch) (on int) {
 		on++
 	}
 	return on
-}
-
-// roundAll makes every check of the keys once, and of each key that no change
-// overlapped it verifies what they saw.
-func (h *nightly) roundAll(s *scratch, ks []*nightKey, slow bool) {
-	c := &h.cells[h.inForce.Load()]
-	var checks, verified uint64
-	for _, k := range ks {
-		n, _, ok := h.round(c, s, k, slow)
-		checks += uint64(n)
-		if ok {
-			verified++
-		}
-	}
-	c.checks.Add(checks)
-	c.verified.Add(verified)
-}
-
-// round makes the checks of one key. ok says that no change overlapped it.
-func (h *nightly) round(c *cell, s *scratch, k *nightKey, slow bool) (checks int, word uint64, ok bool) {
-	word = k.word.Load()
-	fs := k.fast
-	if slow {
-		fs = append(fs[:len(fs):len(fs)], k.slow...)
-	}
-	var seen [24]int
-	for i := range fs {
-		seen[i] = fs[i].f(s)
-		checks += fs[i].checks
-	}
-	ok = word&busyBit == 0 && k.word.Load() == word
-	for i, f := range fs {
-		want := f.checks * count(word&valueBit != 0)
-		if ok && seen[i] != want || seen[i] < 0 || seen[i] > f.checks {
-			c.wrong.Add(1)
-			h.remember(k, f, seen[i], want, word, ok)
-		}
-	}
-	return checks, word, ok
-}
-
-func (h *nightly) remember(k *nightKey, f nightFunc, on, want int, word uint64, quiet bool) {
-	msg := fmt.Sprintf("key %s: main.%s saw %d of %d checks on, expected %d (change %d, under way %v), strategy %s on %s",
-		k.name, f.name, on, f.checks, want, word/wordStep, !quiet, nightlyCells[h.inForce.Load()], h.o.backend)
-	h.first.CompareAndSwap(nil, &msg)
 }

@@ -37,17 +37,13 @@ func (h *nightly) check() {
 		default:
 		}
 		c := &h.cells[h.inForce.Load()]
-		var checks, verified uint64
+		var t roundTally
 		for _, k := range nightKeys {
-			n, word, ok := h.round(c, &s, k, false)
-			checks += uint64(n)
-			if ok {
-				verified++
+			if word, ok := h.round(c, &t, &s, k, false); ok {
 				k.seen.Store(word)
 			}
 		}
-		c.checks.Add(checks)
-		c.verified.Add(verified)
+		t.flush(h, c)
 	}
 }
 
