@@ -60,12 +60,12 @@ func (k *Counted) Inc() error {
 	if n >= usersMax {
 		return fmt.Errorf("%w: %d users are the limit; is a Dec missing?", ErrCount, n)
 	}
-	k.stopTimer()
 	// Also when it is on: for nobody, or because turning it off has failed. Then
 	// this costs no more than the promise needs.
 	if err := k.set(1); err != nil {
 		return err
 	}
+	k.stopTimer()
 	k.users.Add(1) // after the text is patched: TryInc relies on it
 	return nil
 }

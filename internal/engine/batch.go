@@ -296,8 +296,8 @@ func (e *Engine) cannotStore() error {
 }
 
 // worthRetry reports whether the batch failed in a way that may be another one
-// site by site. What step 0, or a store's own compare, found will still be there, and a batch that could
-// not start will not start then.
+// site by site. What step 0, or a store's own compare, found will still be there,
+// and a batch that could not start will not start then.
 func worthRetry(out protocol.Outcome) bool {
 	var foreign *text.MismatchError
 	if out.Step == protocol.StepStore && errors.As(out.Err, &foreign) {
