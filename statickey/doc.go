@@ -28,6 +28,18 @@
 // copied, reached through a pointer, built without inlining) works the same
 // and reads memory.
 //
+// # Kinds
+//
+//	Bool      on or off
+//	Value[T]  a number: Int32, Int64, Uint32, Int, Duration
+//	Counted   on while anybody wants it, with a rate limit
+//	Sealed    decided at the start, constant after [Seal]
+//
+// [Batch] changes many keys of any kind with one sync. [Bool.SetNoWait] changes one without a
+// sync, and [Sync] makes such changes certain. [Match] and [SetMatching] choose keys
+// by name and by where they are checked; the environment variable QUIETPATCH sets them
+// at the start: QUIETPATCH=net.*=on,db.timeout=250ms.
+//
 // # Memory model
 //
 // See [Bool.Set] for what is promised to other goroutines.

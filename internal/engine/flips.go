@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/binary"
 	"errors"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
@@ -105,13 +104,10 @@ func (e *Engine) storeFast(w *text.Window, sites []Site, v int64) (int, error) {
 			continue
 		}
 		want := s.word(v)
-		b := w.Word(s.addr)
-		behind := (64 - 8*s.orig.N) & 63 // bits of the word
-		if len(b) < text.WordMax || binary.LittleEndian.Uint64(b)<<behind != want<<behind {
+		if !w.Slot(s.addr).Swap(s.orig.N, want, s.off, byte(want>>(8*s.off))^s.xor) {
 			e.count.Pokes += uint64(n)
 			return n, e.fastFailed(s, want)
 		}
-		b[s.off&7] = byte(want>>(8*s.off)) ^ s.xor
 		n++
 	}
 	e.count.Pokes += uint64(n)
