@@ -107,12 +107,14 @@ type confirmer struct {
 	segs []Segment
 	keys []Key
 
-	entry  uint64 // the function at hand
-	last   uint64 // the highest address that is known to belong to it
-	beyond uint64 // the lowest that is known to lie behind it
-	at     uint64 // decoded up to here
-	in     insn.Inst
-	err    error // decoding of this function ended here
+	entry   uint64 // the function at hand
+	last    uint64 // the highest address that is known to belong to it
+	judged  bool   // verdict is known
+	verdict string // see whole
+	beyond  uint64 // the lowest that is known to lie behind it
+	at      uint64 // decoded up to here
+	in      insn.Inst
+	err     error // decoding of this function ended here
 
 	name, reason string // what forbidden said of the last name
 }
@@ -126,6 +128,7 @@ func (c *confirmer) confirm(cand candidate) (Site, bool) {
 	}
 	if entry != c.entry {
 		c.entry, c.at, c.err, c.in = entry, entry, nil, insn.Inst{}
+		c.judged = false
 		c.last, c.beyond = entry, seg.Addr+uint64(len(seg.Bytes))
 	}
 	s := Site{Addr: cand.disp, Key: cand.key, Entry: entry, Func: name}
@@ -197,14 +200,7 @@ func (c *confirmer) judge(s *Site, seg Segment) {
 	if s.Why = c.forbidden(s.Func); s.Why != "" {
 		return
 	}
-	if _, outer, ok := c.img.Func(s.Entry); ok {
-		if s.Why = c.forbidden(outer); s.Why != "" {
-			return
-		}
-	}
-	if c.img.Assembly(s.Entry) {
-		// It may hold data, and RSP may be anything.
-		s.Why = "the function is written in assembly"
+	if s.Why = c.whole(); s.Why != "" {
 		return
 	}
 	if form.Compares() {
@@ -216,6 +212,23 @@ func (c *confirmer) judge(s *Site, seg Segment) {
 	if _, err := insn.Armed(form, s.Code, s.Conds, 0); err != nil && !errors.Is(err, insn.ErrNoImmediate) {
 		s.Why = err.Error()
 	}
+}
+
+// whole says why no site may lie in the function at hand, "" if that is not so. It is
+// the same for all of its sites.
+func (c *confirmer) whole() string {
+	if c.judged {
+		return c.verdict
+	}
+	c.judged, c.verdict = true, ""
+	if _, outer, ok := c.img.Func(c.entry); ok {
+		c.verdict = c.forbidden(outer)
+	}
+	if c.verdict == "" && c.img.Assembly(c.entry) {
+		// It may hold data, and RSP may be anything.
+		c.verdict = "the function is written in assembly"
+	}
+	return c.verdict
 }
 
 // forbidden is the function of that name. The sites of a function come one after

@@ -152,11 +152,23 @@ func (w *flagWalk) jump(target uint64, live insn.Flags) {
 	}
 }
 
+// insideAhead is how far inside looks ahead: the flags of most compares are gone
+// within that many bytes.
+const insideAhead = 64
+
 // inside reports whether addr lies in the function at hand. It asks for the highest
-// address so far only: functions have no holes.
+// address so far only, and a little beyond: functions have no holes, and each
+// question costs a walk through tables of the runtime.
 func (c *confirmer) inside(addr uint64) bool {
 	if addr < c.entry || addr >= c.beyond {
 		return false
+	}
+	if ahead := addr + insideAhead; addr > c.last && ahead < c.beyond {
+		if entry, _, ok := c.img.Func(ahead); ok && entry == c.entry {
+			c.last = ahead
+		} else {
+			c.beyond = ahead
+		}
 	}
 	if addr > c.last {
 		if entry, _, ok := c.img.Func(addr); !ok || entry != c.entry {
