@@ -10,9 +10,10 @@ const (
 	// (QUIETPATCH_STRATEGY), and then to what the manual of this CPU allows:
 	// store on AMD, int3 elsewhere.
 	StrategyDefault Strategy = ""
-	// StrategyStore toggles every armed site by one single-byte store, and
-	// syncs once for all of them. AMD's manual sanctions it (APM vol. 2, 7.6.1);
-	// Intel's does not, although other systems rely on it there.
+	// StrategyStore toggles every armed site by one store, and syncs once for all
+	// of them. AMD's manual sanctions it (APM vol. 2, 7.6.1); Intel's does not,
+	// although other systems rely on it there. A batch that needs more than a store
+	// somewhere (a number that changes in several bytes) goes by int3.
 	StrategyStore Strategy = "store"
 	// StrategyInt3 shields every site with a trap byte while it changes, and
 	// syncs three times for all of them, as the Linux kernel does.
