@@ -15,8 +15,8 @@ in simulated worlds.
 sites, 1 and 2 batches, every strategy; a write or sync that fails, threads that
 are taken off their CPU anywhere or move, signals, interrupts, foreign traps,
 syncs by CPU, isolated threads with deferred syncs, stubs that are freed. A
-violation prints the way there, one column per CPU. It takes about a minute and
-1 GB of memory.
+violation prints the way there, one column per CPU. It takes about half a minute of
+two CPUs and 300 MB of memory.
 
 --seed goes through larger worlds at random, up to 16 CPUs and 64 sites: --walks
 of them, each with its own seed. First anything may happen; then, when the
