@@ -79,10 +79,13 @@ func (k *nightKey) between(before, after uint64) uint64 {
 }
 
 // steady reports whether no site may go back to the value that it had before: there was
-// one change at most, and it waited.
+// one change at most, it waited, and it was no storm, which is many in one.
 func steady(before, after uint64) bool {
-	return (before|after)&soonBit == 0 && changesOf(after)+after&busyBit-changesOf(before) <= 1
+	return (before|after)&soonBit == 0 && !storm(before) && !storm(after) && changesOf(after)+after&busyBit-changesOf(before) <= 1
 }
+
+// storm reports whether several goroutines set the key at once.
+func storm(word uint64) bool { return word&busyBit != 0 && int(word>>nextAt)&anyValue == anyValue }
 
 // How a nightFunc says what it saw.
 const (
