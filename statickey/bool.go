@@ -88,19 +88,12 @@ func (k *Bool) Disable() error { return k.Set(false) }
 // The error wraps [ErrPlain] for a key that can have none (on the heap, a
 // copy), or says why text is not looked at here. Nothing is patched by it.
 func (k *Bool) Sites() ([]Site, error) {
-	key, err := k.key()
-	if err != nil {
-		return nil, err
-	}
-	return engine.Default.Sites(key)
+	return sitesOf(k)
 }
 
 // key returns the engine's record of k, made on first use; an error for a copy.
 func (k *Bool) key() (*engine.Key, error) {
-	if h := k.h.Load(); h != nil && h.Addr() == unsafe.Pointer(k) {
-		return h, nil
-	}
-	return engine.Default.KeyAt(unsafe.Pointer(k), 1, (*boolCell)(k), k.h.Load, k.h.Store)
+	return record(unsafe.Pointer(k), 1, (*boolCell)(k), &k.h)
 }
 
 // boolCell is a Bool as the engine sees it.

@@ -128,10 +128,7 @@ func (k *Counted) set(v int64) error {
 
 // key returns the engine's record of k, made on first use; an error for a copy.
 func (k *Counted) key() (*engine.Key, error) {
-	if h := k.h.Load(); h != nil && h.Addr() == unsafe.Pointer(k) {
-		return h, nil
-	}
-	return engine.Default.KeyAt(unsafe.Pointer(k), 1, (*countedCell)(k), k.h.Load, k.h.Store)
+	return record(unsafe.Pointer(k), 1, (*countedCell)(k), &k.h)
 }
 
 // countedCell is a Counted as the engine sees it.
@@ -191,9 +188,5 @@ func (k *Counted) Users() int { return int(k.users.Load()) }
 
 // Sites returns the checks of this key. See [Bool.Sites].
 func (k *Counted) Sites() ([]Site, error) {
-	key, err := k.key()
-	if err != nil {
-		return nil, err
-	}
-	return engine.Default.Sites(key)
+	return sitesOf(k)
 }

@@ -18,20 +18,14 @@ type Sealed struct {
 // one to be sealed. After [Seal] it is an error, also for the value that the key
 // has.
 func (k *Sealed) Set(on bool) error {
-	key, err := k.key()
-	if err != nil {
-		k.b.setPlain(number(on))
-		return nil
-	}
-	c := [1]engine.Change{{Key: key, Value: number(on)}}
-	return engine.Default.Apply(c[:])
+	return set(k.key, number(on), engine.Default.Apply, k.b.setPlain)
 }
 
 // key returns the engine's record, marked.
 func (k *Sealed) key() (*engine.Key, error) {
 	key, err := k.b.key()
 	if err == nil {
-		err = engine.Default.MarkSealed(key)
+		engine.Default.MarkSealed(key)
 	}
 	return key, err
 }

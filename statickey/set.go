@@ -3,6 +3,8 @@ package statickey
 import (
 	"fmt"
 	"strconv"
+	"sync/atomic"
+	"unsafe"
 
 	"github.com/quietpatch/quietpatch/internal/engine"
 )
@@ -16,6 +18,23 @@ func set(key func() (*engine.Key, error), v int64, apply func([]engine.Change) e
 	}
 	c := [1]engine.Change{{Key: k, Value: v}}
 	return apply(c[:])
+}
+
+// record returns the engine's record of the variable at addr, which keeps it in h; it is
+// made on first use. An error says that the variable is a copy.
+func record(addr unsafe.Pointer, width int, cell engine.Cell, h *atomic.Pointer[engine.Key]) (*engine.Key, error) {
+	if k := h.Load(); k != nil && k.Addr() == addr {
+		return k, nil
+	}
+	return engine.Default.KeyAt(addr, width, cell, h.Load, h.Store)
+}
+
+func sitesOf(k keyed) ([]Site, error) {
+	key, err := k.key()
+	if err != nil {
+		return nil, err
+	}
+	return engine.Default.Sites(key)
 }
 
 // Sync makes certain what [Bool.SetNoWait] and the like made soon: every check that

@@ -88,19 +88,12 @@ func (k *Value[T]) Limit(lowest, highest T) error {
 
 // Sites returns the checks of this value in the machine code. See [Bool.Sites].
 func (k *Value[T]) Sites() ([]Site, error) {
-	key, err := k.key()
-	if err != nil {
-		return nil, err
-	}
-	return engine.Default.Sites(key)
+	return sitesOf(k)
 }
 
 // key returns the engine's record of k, made on first use; an error for a copy.
 func (k *Value[T]) key() (*engine.Key, error) {
-	if h := k.h.Load(); h != nil && h.Addr() == unsafe.Pointer(k) {
-		return h, nil
-	}
-	return engine.Default.KeyAt(unsafe.Pointer(k), int(unsafe.Sizeof(k.c.v)), (*valueCell[T])(k), k.h.Load, k.h.Store)
+	return record(unsafe.Pointer(k), int(unsafe.Sizeof(k.c.v)), (*valueCell[T])(k), &k.h)
 }
 
 // valueCell is a Value as the engine sees it.

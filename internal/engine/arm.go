@@ -132,7 +132,7 @@ func (p *poke) armed() {
 	p.key.shown = p.newValue
 	p.key.unarmed--
 	p.key.armed++
-	if p.site.flip != bitFlip {
+	if !p.site.isFlip() {
 		p.key.slow++
 	}
 }
@@ -223,7 +223,7 @@ func (k *Key) disarmed() {
 			s.state = Memory
 			k.unarmed++
 			k.armed--
-			if s.flip != bitFlip {
+			if !s.isFlip() {
 				k.slow--
 			}
 		}

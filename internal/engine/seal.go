@@ -16,7 +16,7 @@ const (
 )
 
 // MarkSealed makes k one of the keys that Seal seals.
-func (e *Engine) MarkSealed(k *Key) error {
+func (e *Engine) MarkSealed(k *Key) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	k = e.known(k)
@@ -24,7 +24,6 @@ func (e *Engine) MarkSealed(k *Key) error {
 		k.seal = toBeSealed
 		e.list(k)
 	}
-	return nil
 }
 
 // checkSealed returns an error for the first sealed key among the changes.
@@ -141,7 +140,7 @@ func (e *Engine) remember() error {
 			case e.check(&poke{site: s, old: s.code(k.shown)}) == nil:
 				s.state = Armed
 				k.armed++
-				if s.flip != bitFlip {
+				if !s.isFlip() {
 					k.slow++
 				}
 			default:

@@ -25,26 +25,18 @@ func (s State) String() string {
 	return "memory"
 }
 
-// How the armed forms of two values differ.
-const (
-	slowFlip = iota // in any byte: ask package insn
-	bitFlip         // values 0 and 1: one byte, by XOR
-	longFlip        // a little-endian number of four bytes
-)
-
 // Site is one instruction that reads a key. There may be a hundred thousand of
 // them, so it is small (TestSiteSize).
 type Site struct {
 	addr  uintptr
-	base  uint64    // the armed form of the value 0, the first byte lowest; slowFlip has none
+	base  uint64    // of a flip: the armed form of the value 0, the first byte lowest
 	orig  insn.Code // the compiler's bytes
 	conds insn.Conds
 	form  insn.Form
 	state State
 	again bool  // refused for what may pass: Arm tries again
-	flip  uint8 // slowFlip, bitFlip or longFlip
-	off   uint8 // of the bytes that a toggle changes
-	xor   uint8 // what a bitFlip does there
+	off   uint8 // of the one byte that a flip changes
+	xor   uint8 // what it does there; 0: not a flip, ask package insn for the bytes
 	why   uint32
 }
 
@@ -68,14 +60,12 @@ func (s *Site) holds(v int64) bool {
 	return err == nil
 }
 
-// word returns code(v) as a number, for sites that are not slowFlip, and values
-// that have an armed form.
-func (s *Site) word(v int64) uint64 {
-	if s.flip == bitFlip {
-		return s.base ^ uint64(s.xor)*uint64(v)<<(8*s.off)
-	}
-	return s.base | uint64(uint32(v))<<(8*s.off)
-}
+// isFlip reports whether the armed forms of 0 and 1 are all that it has, and differ in
+// one byte.
+func (s *Site) isFlip() bool { return s.xor != 0 }
+
+// word returns code(v) of a flip as a number.
+func (s *Site) word(v int64) uint64 { return s.base ^ uint64(s.xor)*uint64(v)<<(8*s.off) }
 
 // newSite turns what was found into what is patched.
 func (e *Engine) newSite(s *site.Site) Site {
@@ -84,19 +74,13 @@ func (e *Engine) newSite(s *site.Site) Site {
 		es.state, es.why = Refused, e.reasonNumber(s.Why)
 		return es
 	}
+	if s.Form.Width() != 1 {
+		return es
+	}
 	zero, err0 := insn.Armed(s.Form, s.Code, s.Conds, 0)
 	one, err1 := insn.Armed(s.Form, s.Code, s.Conds, 1)
-	if err0 != nil || err1 != nil || s.Code.N > 8 {
-		return es // a compare that has no form for some values
-	}
-	off, n := insn.Diff(zero, one)
-	switch s.Form {
-	case insn.CmpByte, insn.MovzxByte:
-		if n == 1 {
-			es.flip, es.off, es.base, es.xor = bitFlip, uint8(off), word(zero), zero.B[off]^one.B[off]
-		}
-	case insn.MovLong, insn.MovQuad, insn.MovslQuad:
-		es.flip, es.off, es.base = longFlip, uint8(off), word(zero)
+	if off, n := insn.Diff(zero, one); err0 == nil && err1 == nil && n == 1 {
+		es.off, es.base, es.xor = uint8(off), word(zero), zero.B[off]^one.B[off]
 	}
 	return es
 }
