@@ -8,29 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
+
 	"golang.org/x/sys/unix"
 )
-
-// allowedCPUs returns the CPUs that this process may run on, in order.
-func allowedCPUs() ([]int, error) {
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return nil, err
-	}
-	var cpus []int
-	for cpu := range len(set) * 64 {
-		if set.IsSet(cpu) {
-			cpus = append(cpus, cpu)
-		}
-	}
-	return cpus, nil
-}
-
-func pinThread(cpu int) error {
-	var set unix.CPUSet
-	set.Set(cpu)
-	return unix.SchedSetaffinity(0, &set)
-}
 
 // busyWarmUp lets the scheduler settle the thread on its CPU.
 const busyWarmUp = 5 * time.Millisecond
@@ -52,7 +33,7 @@ func startBusy(cpu int, work func()) (*busy, error) {
 		defer close(b.ended)
 		runtime.LockOSThread()
 		b.tid = unix.Gettid()
-		err := pinThread(cpu)
+		err := affinity.Pin(cpu)
 		ready <- err
 		for err == nil && !b.stop.Load() {
 			work()

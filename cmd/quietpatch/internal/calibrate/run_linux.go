@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
+
 	"github.com/quietpatch/quietpatch"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/scale"
 	"github.com/quietpatch/quietpatch/internal/host"
@@ -47,7 +49,7 @@ func Run(ctx context.Context, progress func(format string, args ...any)) (*scale
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // for good: the thread is pinned and ends with the goroutine
-		if err := pinThread(r.flipCPU); err != nil {
+		if err := affinity.Pin(r.flipCPU); err != nil {
 			done <- fmt.Errorf("pin the thread that flips to CPU %d: %w", r.flipCPU, err)
 			return
 		}
@@ -61,7 +63,7 @@ func Run(ctx context.Context, progress func(format string, args ...any)) (*scale
 
 // open finds out whether anything can be measured, and with what.
 func (r *run) open() error {
-	cpus, err := allowedCPUs()
+	cpus, err := affinity.Allowed()
 	if err != nil {
 		return fmt.Errorf("%w: read the CPUs of this process: %w", ErrUnsupported, err)
 	}

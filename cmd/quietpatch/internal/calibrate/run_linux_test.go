@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
+
 	"github.com/quietpatch/quietpatch"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/scale"
 )
@@ -117,7 +119,7 @@ func stepOf(param string) string {
 
 // TestBusy: the busy thread runs, its clocks say so, and it ends.
 func TestBusy(t *testing.T) {
-	cpus, err := allowedCPUs()
+	cpus, err := affinity.Allowed()
 	if err != nil || len(cpus) == 0 {
 		t.Fatal(cpus, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
 )
 
 func TestPlanRows(t *testing.T) {
@@ -84,7 +86,7 @@ func TestChooseCPUs(t *testing.T) {
 }
 
 func TestAllowedCPUs(t *testing.T) {
-	cpus, err := allowedCPUs()
+	cpus, err := affinity.Allowed()
 	if err != nil || len(cpus) == 0 || !slices.IsSorted(cpus) {
 		t.Errorf("CPUs %v, error %v; want at least one, in order", cpus, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
+
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/demo/kv"
 	"github.com/quietpatch/quietpatch/internal/barrier"
 )
@@ -58,7 +60,7 @@ func run(ctx context.Context, o Options, p Progress, lib patcher, app applicatio
 	if err != nil {
 		return nil, err
 	}
-	allowed, err := allowedCPUs()
+	allowed, err := affinity.Allowed()
 	if err != nil {
 		return nil, fmt.Errorf("read the CPUs of this process: %w", err)
 	}
@@ -106,7 +108,7 @@ type runner struct {
 // thread, so the pinned thread ends with the goroutine.
 func (r *runner) flip(ctx context.Context) {
 	runtime.LockOSThread()
-	if err := pinThread(r.result.FlipCPU); err != nil {
+	if err := affinity.Pin(r.result.FlipCPU); err != nil {
 		r.note("the flips are not pinned to a CPU: %v", err)
 	}
 	r.progress.update("[0/%d] noise: the load without flips", len(r.rows))
