@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
-
 	"golang.org/x/sys/unix"
 )
 

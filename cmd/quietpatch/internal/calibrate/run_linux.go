@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
-
 	"github.com/quietpatch/quietpatch"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/scale"
 	"github.com/quietpatch/quietpatch/internal/host"

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
-
 	"github.com/quietpatch/quietpatch"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/scale"
 )

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
-
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/demo/kv"
 	"github.com/quietpatch/quietpatch/internal/barrier"
 )
