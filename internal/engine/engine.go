@@ -39,6 +39,7 @@ type Engine struct {
 	pokes    []poke   // of the batch at hand; reused
 	flips    int      // or its size, if its sites are enough to describe it
 	changes  []Change // of the batch at hand
+	toggles  toggles  // what flips do, by number
 	soon     bool     // stores without a sync behind them
 	owed     error    // the sync behind an undo failed so, and none has been made since
 	reasons  []string // why sites read memory, by number

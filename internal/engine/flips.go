@@ -2,7 +2,9 @@ package engine
 
 import (
 	"errors"
+	"slices"
 
+	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 	"github.com/quietpatch/quietpatch/internal/protocol"
 	"github.com/quietpatch/quietpatch/internal/text"
 )
@@ -44,9 +46,9 @@ func (e *Engine) performFlips(ef protocol.Effect) protocol.Result {
 		var err error
 		switch {
 		case ef.Step == protocol.StepCheck:
-			n, err = checkFlips(c.Key.sites, from)
+			n, err = e.checkFlips(c.Key.sites, from)
 		case w != nil:
-			n, err = e.storeFast(w, c.Key.sites, from)
+			n, err = e.storeFast(w, c.Key, from)
 		default:
 			n, err = e.storeFlips(c.Key.sites, from)
 		}
@@ -59,14 +61,14 @@ func (e *Engine) performFlips(ef protocol.Effect) protocol.Result {
 
 // checkFlips compares the armed ones of the sites with what they are when the key is
 // v. It returns how many are right, from the first on.
-func checkFlips(sites []Site, v int64) (int, error) {
+func (e *Engine) checkFlips(sites []Site, v int64) (int, error) {
 	n := 0
 	for i := range sites {
 		s := &sites[i]
 		if s.state != Armed {
 			continue
 		}
-		if want, found := s.word(v), text.Load(s.addr, int(s.orig.N)); found != want {
+		if want, found := e.toggles.word(s, v), text.Load(s.addr, int(s.orig.N)); found != want {
 			return n, &text.MismatchError{Addr: s.addr, N: s.n(), Expected: want, Found: found}
 		}
 		n++
@@ -83,8 +85,8 @@ func (e *Engine) storeFlips(sites []Site, v int64) (int, error) {
 		if s.state != Armed {
 			continue
 		}
-		old := byte(s.word(v) >> (8 * s.off))
-		if err := e.m.Poke(s.addr+uintptr(s.off), 1, uint64(old), uint64(old^s.xor)); err != nil {
+		old, next := e.toggles.word(s, v)>>(8*s.off), e.toggles.word(s, 1-v)>>(8*s.off)
+		if err := e.m.Poke(s.addr+uintptr(s.off), 1, old&0xFF, next&0xFF); err != nil {
 			e.count.Pokes += uint64(n)
 			return n, err
 		}
@@ -94,27 +96,46 @@ func (e *Engine) storeFlips(sites []Site, v int64) (int, error) {
 	return n, nil
 }
 
-// storeFast is storeFlips through a window: it compares all of a site, and stores,
-// in one visit.
-func (e *Engine) storeFast(w *text.Window, sites []Site, v int64) (int, error) {
-	n := 0
+// storeFast is storeFlips through a window: it compares and stores in one visit. It
+// compares what of a site lies in one aligned quadword with the byte that changes: all
+// of the site may cross a cache line (docs/RATIONALE.md).
+func (e *Engine) storeFast(w *text.Window, k *Key, v int64) (int, error) {
+	n := k.armed
+	end := swapAll(w, e.toggles.table, k.sites, v)
+	var err error
+	if end < len(k.sites) {
+		n = 0
+		for i := range k.sites[:end] {
+			if k.sites[i].state == Armed {
+				n++
+			}
+		}
+		err = e.fastFailed(&k.sites[end], e.toggles.word(&k.sites[end], v))
+	}
+	e.count.Pokes += uint64(n)
+	return n, err
+}
+
+// swapAll flips the sites of a key whose value is v. It returns the index of the first
+// that was not as expected, or how many sites there are. It is a function of its own,
+// and counts nothing, so that all it needs stays in registers.
+func swapAll(w *text.Window, table *[togglesMax]toggle, sites []Site, v int64) int {
 	for i := range sites {
 		s := &sites[i]
 		if s.state != Armed {
 			continue
 		}
-		want := s.word(v)
-		if !w.Slot(s.addr).Swap(s.orig.N, want, s.off, byte(want>>(8*s.off))^s.xor) {
-			e.count.Pokes += uint64(n)
-			return n, e.fastFailed(s, want)
+		at := s.addr + uintptr(s.off)
+		q := &table[s.flip%togglesMax][at%text.WordMax]
+		if !w.Swap(at, q.mask, q.word[v&1], q.next[v&1]) {
+			return i
 		}
-		n++
 	}
-	e.count.Pokes += uint64(n)
-	return n, nil
+	return len(sites)
 }
 
-// fastFailed says what is wrong with a site.
+// fastFailed says what is wrong with a site. It looks at all of it: bytes outside of the
+// quadword are shown, too.
 func (e *Engine) fastFailed(s *Site, want uint64) error {
 	if found := e.m.Load(s.addr, s.n()); found != want {
 		return &text.MismatchError{Addr: s.addr, N: s.n(), Expected: want, Found: found}
@@ -133,3 +154,70 @@ func (e *Engine) slowPokes() {
 		e.makePokes(e.changes)
 	}
 }
+
+// quad is the naturally aligned quadword that holds the byte of a site that changes.
+// No cache line ends inside of it.
+type quad struct {
+	mask uint64    // the bytes of the site that lie in it
+	word [2]uint64 // what they are when the key is 0 and 1
+	next [2]uint8  // what the byte becomes then
+}
+
+// toggle is what a flip does to sites whose armed forms are the same: by where in its
+// quadword the byte lies.
+type toggle [text.WordMax]quad
+
+// armedPair is what the sites of a toggle have in common.
+type armedPair struct {
+	words  [2]uint64 // the armed forms of 0 and 1, the first byte lowest
+	n, off uint8     // their length, and which byte changes
+}
+
+func newToggle(p armedPair) (t toggle) {
+	n, off := int(p.n), int(p.off)
+	for at := range t {
+		q := &t[at]
+		for i := max(0, off-at); i < min(n, off-at+text.WordMax); i++ {
+			shift := 8 * (at - off + i)
+			q.mask |= 0xFF << shift
+			q.word[0] |= p.words[0] >> (8 * i) & 0xFF << shift
+			q.word[1] |= p.words[1] >> (8 * i) & 0xFF << shift
+		}
+		q.next = [2]uint8{uint8(p.words[1] >> (8 * off)), uint8(p.words[0] >> (8 * off))}
+	}
+	return t
+}
+
+// togglesMax is more than there are: armed forms of flips differ in the register only.
+const togglesMax = 32
+
+// toggles keeps each toggle once: thousands of sites share it. Number 0 is none.
+type toggles struct {
+	pairs []armedPair
+	table *[togglesMax]toggle // nil until there is one
+}
+
+// number returns the number of the flip between two codes that differ in byte off. 0
+// means that it is not done here: it is longer than a word, or there is no room.
+func (t *toggles) number(zero, one insn.Code, off int) uint8 {
+	p := armedPair{words: [2]uint64{word(zero), word(one)}, n: zero.N, off: uint8(off)}
+	if i := slices.Index(t.pairs, p); i >= 0 {
+		return uint8(i)
+	}
+	if t.table == nil {
+		t.pairs, t.table = make([]armedPair, 1), new([togglesMax]toggle)
+		for at := range t.table[0] {
+			t.table[0][at] = quad{mask: ^uint64(0), word: [2]uint64{^uint64(0), ^uint64(0)}} // is no code, matches none
+		}
+	}
+	i := len(t.pairs)
+	if zero.N > text.WordMax || i == togglesMax {
+		return 0
+	}
+	t.pairs = append(t.pairs, p)
+	t.table[i] = newToggle(p)
+	return uint8(i)
+}
+
+// word returns the armed form of v at a flip, the first byte lowest.
+func (t *toggles) word(s *Site, v int64) uint64 { return t.pairs[s.flip].words[v] }

@@ -29,14 +29,13 @@ func (s State) String() string {
 // them, so it is small (TestSiteSize).
 type Site struct {
 	addr  uintptr
-	base  uint64    // of a flip: the armed form of the value 0, the first byte lowest
 	orig  insn.Code // the compiler's bytes
 	conds insn.Conds
 	form  insn.Form
 	state State
 	again bool  // refused for what may pass: Arm tries again
 	off   uint8 // of the one byte that a flip changes
-	xor   uint8 // what it does there; 0: not a flip, ask package insn for the bytes
+	flip  uint8 // in Engine.toggles; 0: not a flip, ask package insn for the bytes
 	why   uint32
 }
 
@@ -62,10 +61,7 @@ func (s *Site) holds(v int64) bool {
 
 // isFlip reports whether the armed forms of 0 and 1 are all that it has, and differ in
 // one byte.
-func (s *Site) isFlip() bool { return s.xor != 0 }
-
-// word returns code(v) of a flip as a number.
-func (s *Site) word(v int64) uint64 { return s.base ^ uint64(s.xor)*uint64(v)<<(8*s.off) }
+func (s *Site) isFlip() bool { return s.flip != 0 }
 
 // newSite turns what was found into what is patched.
 func (e *Engine) newSite(s *site.Site) Site {
@@ -80,7 +76,7 @@ func (e *Engine) newSite(s *site.Site) Site {
 	zero, err0 := insn.Armed(s.Form, s.Code, s.Conds, 0)
 	one, err1 := insn.Armed(s.Form, s.Code, s.Conds, 1)
 	if off, n := insn.Diff(zero, one); err0 == nil && err1 == nil && n == 1 {
-		es.off, es.base, es.xor = uint8(off), word(zero), zero.B[off]^one.B[off]
+		es.off, es.flip = uint8(off), e.toggles.number(zero, one, off)
 	}
 	return es
 }

@@ -5,8 +5,6 @@ package text
 import (
 	"errors"
 	"fmt"
-	"math/bits"
-	"os"
 	"slices"
 	"unsafe"
 
@@ -33,7 +31,8 @@ const (
 	runsMax = 512
 )
 
-var pageSize = uintptr(os.Getpagesize())
+// pageSize is that of amd64.
+const pageSize = uintptr(windowPage)
 
 func openAlias(lo, hi uintptr, src Source) (*alias, error) {
 	base := lo &^ (pageSize - 1)
@@ -47,7 +46,7 @@ func openAlias(lo, hi uintptr, src Source) (*alias, error) {
 		return nil, errors.Join(fmt.Errorf("fstat of the memfd: %w", err), unix.Close(fd))
 	}
 	a := &alias{fd: fd, id: id, src: src}
-	a.base, a.moved, a.shift = base, make([]bool, size/pageSize), uint8(bits.TrailingZeros64(uint64(pageSize)))
+	a.base, a.moved = base, make([]bool, size/pageSize)
 	if err := unix.Ftruncate(fd, int64(size)); err != nil {
 		return nil, errors.Join(fmt.Errorf("ftruncate of the memfd to %d bytes: %w", size, err), unix.Close(fd))
 	}

@@ -2,32 +2,38 @@ package text
 
 import "testing"
 
-func TestSlot(t *testing.T) {
-	w := &Window{rw: make([]byte, 8192), base: 0x400000, moved: []bool{true, false}, shift: 12}
+func TestSwap(t *testing.T) {
+	const base, old = 0x400000, 0x1716151413121110
+	w := &Window{rw: make([]byte, 2*windowPage), base: base, moved: []bool{true, false}}
 	for i := range w.rw {
 		w.rw[i] = byte(i)
 	}
 	for addr, ok := range map[uintptr]bool{
-		0x400000: true, 0x400ff8: true, 0x400fff: true, 0x401000: false, 0x401ff9: false, 0x402000: false, 0x3fffff: false, 0: false,
+		base: true, base + 0xff8: true, base + 0xfff: true,
+		base + 0x1000: false, base + 0x1ff9: false, base + 0x2000: false, base - 1: false, 0: false,
 	} {
-		if s := w.Slot(addr); (s != nil) != ok {
-			t.Errorf("Slot(%#x) = % x", addr, s)
+		if got := w.Swap(addr, 0, 0, byte(addr)); got != ok {
+			t.Errorf("Swap at %#x: %v", addr, got)
 		}
 	}
-	s := w.Slot(0x400010)
-	const old = 0x1716151413121110
-	for n := uint8(1); n <= 8; n++ {
-		if s.Swap(n, old^1<<(8*n-1), 0, 0xEE) {
-			t.Errorf("%d bytes: swapped although the last is another", n)
-		}
-		if n < 8 && !s.Swap(n, old^1<<(8*n), 0, 0x10) {
-			t.Errorf("%d bytes: not swapped because of a byte behind them", n)
+	for in := range 8 {
+		addr, other := uintptr(base+0x10+in), uint64(1)<<(8*in)
+		for at := uintptr(base + 0x10); at < base+0x18; at++ {
+			if w.Swap(at, 0xFF<<(8*in), old^other, 0xEE) {
+				t.Errorf("swapped at %#x although the byte at %#x is another", at, addr)
+			}
+			if !w.Swap(at, ^uint64(0xFF<<(8*in)), old^other, byte(at)) {
+				t.Errorf("not swapped at %#x because of the byte at %#x, which does not count", at, addr)
+			}
 		}
 	}
-	if !s.Swap(7, old, 6, 0xFF) || w.rw[0x16] != 0xFF || w.rw[0x15] != 0x15 || w.rw[0x17] != 0x17 {
+	if !w.Swap(base+0x16, ^uint64(0), old, 0xFF) || w.rw[0x16] != 0xFF {
 		t.Errorf("after Swap: % x", w.rw[0x10:0x18])
 	}
-	if Slot(nil).Swap(7, 0, 0, 0) {
-		t.Error("swapped nothing")
+	w.rw[0x16] = 0x16
+	for i := range w.rw {
+		if w.rw[i] != byte(i) {
+			t.Errorf("the byte at %#x became %#x", i, w.rw[i])
+		}
 	}
 }
