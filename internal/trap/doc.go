@@ -13,7 +13,8 @@
 // count before and after.
 //
 //	H1  A is not in our text, or no int3 was executed     -> the handler before us
-//	H2  vector stable, A in it                           -> emulate, go on behind it
+//	H2  vector stable, A in it                           -> emulate, go on behind it, or at
+//	                                                        the callee of a call
 //	H3  vector changing                                  -> execute A again
 //	H4  A not in the vector, the byte at A is not CC now  -> execute A again (late trap)
 //	H5  A not in the vector, CC, vector stable           -> the handler before us

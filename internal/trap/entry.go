@@ -8,7 +8,8 @@ const VectorMax = 1024
 // are plain words because assembly reads them.
 type Entry struct {
 	Addr       uintptr // of the trap byte
-	Resume     uintptr // the instruction behind the site
+	Resume     uintptr // where it goes on: behind the site, or at the callee of a call
+	Push       uintptr // what a call leaves on the stack: the address behind it; 0 for none
 	Slot       uintptr // offset in the ucontext of the register to write
 	Value      uint64  // what to write there
 	FlagsClear uint64  // RFLAGS bits to clear, then
@@ -35,5 +36,8 @@ func Slot(reg uint8) uintptr { return slots[reg&15] }
 // RIP there, and then the real RIP over it.
 const NoSlot = ripOffset
 
-// ripOffset is the offset of RIP in the ucontext.
-const ripOffset = 168
+// The offsets of RIP and RSP in the ucontext.
+const (
+	ripOffset = 168
+	rspOffset = 160
+)

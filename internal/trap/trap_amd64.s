@@ -70,6 +70,7 @@ found:
 	MOVQ	Entry_Value(R13), CX
 	MOVQ	Entry_FlagsClear(R13), R8
 	MOVQ	Entry_FlagsSet(R13), R15
+	MOVQ	Entry_Push(R13), R14
 	CMPQ	vector_seq(R11), R12	// V: after the entry
 	JNE	again	// H3
 	// H2: do what the instruction would have done.
@@ -78,6 +79,15 @@ found:
 	ORQ	R15, const_flagsOffset(DX)
 	MOVQ	CX, (DX)(BX*1)
 	MOVQ	AX, const_ripOffset(DX)
+	TESTQ	R14, R14
+	JEQ	went
+	// A call: the room is there, the thread was about to push. This runs on
+	// another stack, so nothing of ours lies below the thread's.
+	MOVQ	const_rspOffset(DX), R9
+	SUBQ	$8, R9
+	MOVQ	R14, (R9)
+	MOVQ	R9, const_rspOffset(DX)
+went:
 	LOCK
 	INCQ	shard_hits(R10)
 	RET
@@ -155,6 +165,19 @@ TEXT probeSite<>(SB), NOSPLIT|NOFRAME, $0-0
 	BYTE	$0xCC; BYTE $0x0F; BYTE $0x0B; BYTE $0x0F; BYTE $0x0B; BYTE $0x0F; BYTE $0x0B
 	SETEQ	AX
 	MOVBLZX	AX, AX
+	RET
+
+// The self-test's callee: what a trap that stands for a call goes to. It clears ZF
+// and returns behind the site.
+TEXT probeCallee<>(SB), NOSPLIT|NOFRAME, $0-0
+	MOVQ	$const_calleeValue, BX
+	TESTQ	BX, BX
+	RET
+
+// func calleeAddr() uintptr
+TEXT ·calleeAddr(SB), NOSPLIT, $0-8
+	LEAQ	probeCallee<>(SB), AX
+	MOVQ	AX, ret+0(FP)
 	RET
 
 // func probeAddr() uintptr

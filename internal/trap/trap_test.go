@@ -33,8 +33,8 @@ func TestOffsets(t *testing.T) {
 	if n := unsafe.Sizeof(shard{}); n != 64 {
 		t.Errorf("a shard has %d bytes; a cache line has 64", n)
 	}
-	if n := unsafe.Sizeof(Entry{}); n != 48 {
-		t.Errorf("an entry has %d bytes, expected 48", n)
+	if n := unsafe.Sizeof(Entry{}); n != 56 {
+		t.Errorf("an entry has %d bytes, expected 56", n)
 	}
 }
 
@@ -44,8 +44,8 @@ func TestSelfTest(t *testing.T) {
 	if err := SelfTest(); err != nil {
 		t.Fatal(err)
 	}
-	if got := Counters().Hits - before.Hits; got != 1 {
-		t.Errorf("%d hits, expected 1", got)
+	if got := Counters().Hits - before.Hits; got != 2 {
+		t.Errorf("%d hits, expected 2", got)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestSlots(t *testing.T) {
 			t.Errorf("slot of %s is %d, expected %d", name, Slot(uint8(i)), offset[name])
 		}
 	}
-	if ripOffset != offset["IP"] || flagsOffset != offset["FLAGS"] {
+	if ripOffset != offset["IP"] || rspOffset != offset["SP"] || flagsOffset != offset["FLAGS"] {
 		t.Errorf("RIP at %d, flags at %d, expected %d and %d", ripOffset, flagsOffset, offset["IP"], offset["FLAGS"])
 	}
 }

@@ -74,12 +74,12 @@ func armedMove(f Form, in Inst, v int64) Code {
 	if f == MovLong {
 		rex = rexBase
 	}
-	rex |= in.reg() >> 3 * rexB
+	rex |= in.Reg() >> 3 * rexB
 	if rex != rexBase {
 		c.B[c.N] = rex
 		c.N++
 	}
-	c.B[c.N], c.B[c.N+1] = 0xC7, 0xC0|in.reg()&7
+	c.B[c.N], c.B[c.N+1] = 0xC7, 0xC0|in.Reg()&7
 	binary.LittleEndian.PutUint32(c.B[c.N+2:], uint32(v))
 	c.N += 6
 	return c

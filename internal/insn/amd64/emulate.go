@@ -36,7 +36,7 @@ func Emulate(f Form, orig Code, v int64) (Emulation, error) {
 	if err != nil {
 		return Emulation{}, err
 	}
-	e := Emulation{Reg: in.reg()}
+	e := Emulation{Reg: in.Reg()}
 	switch f {
 	case CmpByte, CmpLong, CmpQuad:
 		return Emulation{Reg: NoReg, FlagsClear: arithmeticFlags, FlagsSet: compareFlags(f, orig, in, v)}, nil

@@ -195,7 +195,7 @@ func TestExecuteMoves(t *testing.T) {
 		if err != nil {
 			t.Fatalf("[%v]: %v", orig, err)
 		}
-		if in.reg() == regSP {
+		if in.Reg() == regSP {
 			continue
 		}
 		f, _, _ := Recognize(orig.Bytes())

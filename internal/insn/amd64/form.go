@@ -20,8 +20,9 @@ func (c *Code) Bytes() []byte { return c.B[:min(c.N, MaxLen)] }
 // String returns the bytes in hexadecimal.
 func (c Code) String() string { return fmt.Sprintf("% x", c.Bytes()) }
 
-// Form is a kind of instruction that reads a key from memory, RIP-relative,
-// and that can be replaced by one of the same length that holds the value.
+// Form is a kind of instruction that can be replaced by one of the same length: one
+// that reads a key from memory, RIP-relative, by one that holds the value; a direct call
+// by one that goes elsewhere.
 type Form uint8
 
 // The forms, with the bytes of the original and of the armed instruction. In
@@ -35,6 +36,8 @@ const (
 	MovslQuad      // (48|4C) 63 /r d32        (48|49) C7 C0+r imm32       MOVLQSX key, r  -> MOVQ $imm, r
 	CmpLong        // 83 3D d32 ib, 81 3D d32 id        see compare.go     CMPL key, $imm  -> TEST or CMP with SP
 	CmpQuad        // 48 83 3D d32 ib, 48 81 3D d32 id  see compare.go     CMPQ key, $imm  -> TEST or CMP with SP
+	CallRel        // E8 d32                   E8 d32, 0F 1F 44 00 00      CALL forwarder  -> CALL callee, NOP (call.go)
+	JumpRel        // E9 d32                   E9 d32                      JMP forwarder   -> JMP callee
 )
 
 // String returns the name of the form, as it stands in JSON output.
@@ -56,11 +59,15 @@ func (f Form) String() string {
 		return "cmp-long"
 	case CmpQuad:
 		return "cmp-quad"
+	case CallRel:
+		return "call"
+	case JumpRel:
+		return "jump"
 	}
 	return fmt.Sprintf("form-%d", uint8(f))
 }
 
-// Width returns how many bytes the original reads from memory.
+// Width returns how many bytes the original reads from memory, 0 for a call.
 func (f Form) Width() int {
 	switch f {
 	case CmpByte, MovzxByte:
@@ -129,7 +136,7 @@ func formOf(in Inst, code []byte) Form {
 	switch {
 	case in.Map == 0 && in.Op >= 0x80 && in.Op <= 0x83:
 		return compareOf(in, code)
-	case in.reg() == regSP:
+	case in.Reg() == regSP:
 	case in.Map == 1 && in.Op == 0xB6:
 		return MovzxByte
 	case in.Map == 0 && in.Op == 0x63 && in.Rex&rexW != 0:
@@ -147,7 +154,7 @@ func formOf(in Inst, code []byte) Form {
 // which CMP is /7.
 func compareOf(in Inst, code []byte) Form {
 	switch {
-	case in.reg() != 7 || in.Op == 0x82:
+	case in.Reg() != 7 || in.Op == 0x82:
 	case in.Op == 0x80:
 		if in.Rex == 0 && code[in.ImmOff] == 0 {
 			return CmpByte

@@ -101,7 +101,7 @@ func TestFormTable(t *testing.T) {
 			t.Errorf("[%v] (%s): recognized as %v, length %d, want %v", r.orig, r.text, f, in.Len, r.form)
 			continue
 		}
-		seen[f][in.reg()] = true
+		seen[f][in.Reg()] = true
 		armed, err := Armed(f, r.orig, r.conds, r.value)
 		if err != nil || armed != r.armed {
 			t.Errorf("[%v] (%s) with %d, %v: armed [%v], %v; want [%v]", r.orig, r.text, r.value, r.conds, armed, err, r.armed)

@@ -73,7 +73,7 @@ func FuzzArmed(f *testing.F) {
 		if theirs, n := decodeX86asm(armed.Bytes()); n != int(orig.N) {
 			t.Errorf("[%v] -> [%v]: x86asm says %d bytes: %v", orig, armed, n, theirs)
 		}
-		if want := in.reg(); form.Compares() && emulation.Reg != NoReg || !form.Compares() && emulation.Reg != want {
+		if want := in.Reg(); form.Compares() && emulation.Reg != NoReg || !form.Compares() && emulation.Reg != want {
 			t.Errorf("[%v]: Emulate writes register %d", orig, emulation.Reg)
 		}
 		if other, _, ok := Recognize(armed.Bytes()); ok {

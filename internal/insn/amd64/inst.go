@@ -72,7 +72,7 @@ func (in Inst) Cond() (cc byte, ok bool) {
 	return 0, false
 }
 
-// reg returns the register number in ModRM.reg, extended by REX.R.
-func (in Inst) reg() uint8 {
+// Reg returns the register number in ModRM.reg, extended by REX.R.
+func (in Inst) Reg() uint8 {
 	return in.ModRM>>3&7 | in.Rex&rexR<<1
 }
