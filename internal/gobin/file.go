@@ -35,6 +35,9 @@ type File struct {
 
 	scanOnce sync.Once
 	scanned  scan
+
+	declaredOnce sync.Once
+	declaredVars declared
 }
 
 // Open reads the Go program at path.
@@ -190,6 +193,16 @@ func (f *File) Assembly(entry uint64) bool {
 	}
 	p := f.tab.position(i, entry)
 	return bytes.HasSuffix(p.name, []byte(".s"))
+}
+
+// ArgBytes returns the room on the stack that every caller of the function at entry has
+// for it.
+func (f *File) ArgBytes(entry uint64) (n int, ok bool) {
+	i, ok := f.tab.find(entry)
+	if !ok || !f.tab.isGo(i) || f.tab.entry(i) != entry || f.tab.argBytes(i) < 0 {
+		return 0, false
+	}
+	return int(f.tab.argBytes(i)), true
 }
 
 // FuncEnd returns the end of the function that contains pc, padding included.

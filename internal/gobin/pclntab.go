@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sort"
+	"strings"
 	"sync/atomic"
 )
 
@@ -105,6 +106,7 @@ func (t *pclntab) entryOff(i int) uint32   { return t.u32(i * funcTabEntry) }
 func (t *pclntab) entry(i int) uint64      { return t.text + uint64(t.entryOff(i)) }
 func (t *pclntab) field(i, off int) uint32 { return t.u32(int(t.u32(i*funcTabEntry+4)) + off) }
 func (t *pclntab) nameOff(i int) uint32    { return t.field(i, 4) }
+func (t *pclntab) argBytes(i int) int32    { return int32(t.field(i, 8)) }
 func (t *pclntab) fileTable(i int) uint32  { return t.field(i, 20) }
 func (t *pclntab) lineTable(i int) uint32  { return t.field(i, 24) }
 func (t *pclntab) unitOffset(i int) uint32 { return t.field(i, 32) }
@@ -128,9 +130,13 @@ func (t *pclntab) isGo(i int) bool {
 	return t.lineTable(i) != 0 && t.fileTable(i) != 0 && t.hasName(i)
 }
 
-// named returns the functions with exactly this name.
+// named returns the functions with exactly this name; for one that ends in a bracket,
+// the instances of the generic function.
 func (t *pclntab) named(name string) []int {
-	want := append([]byte(name), 0)
+	want := []byte(name)
+	if !strings.HasSuffix(name, "[") {
+		want = append(want, 0)
+	}
 	var out []int
 	for i := range t.nfunc {
 		if t.isGo(i) && bytes.HasPrefix(t.names[t.nameOff(i):], want) {

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,8 @@ type Image struct {
 	bias   uint64 // run-time address minus address in the file
 	off    uint64 // of the text in the file
 	data   []site.Range
-	copy   []byte // of the file's text, between Read and Release
+	fixed  []site.Range // that nobody can write
+	copy   []byte       // of the file's text, between Read and Release
 }
 
 // Compile-time check: the image can be searched.
@@ -109,9 +111,15 @@ func loaded(p elf.Prog64, flag elf.ProgFlag) bool {
 
 func (img *Image) addData(f *program) {
 	for _, p := range f.progs {
-		if loaded(p, elf.PF_W) {
-			start := p.Vaddr + img.bias
-			img.data = append(img.data, site.Range{Start: start, End: start + p.Memsz})
+		start := p.Vaddr + img.bias
+		r := site.Range{Start: start, End: start + p.Memsz}
+		switch {
+		case elf.ProgType(p.Type) == elf.PT_GNU_RELRO:
+			img.fixed = append(img.fixed, r) // once it is relocated
+		case loaded(p, elf.PF_W):
+			img.data = append(img.data, r)
+		case loaded(p, elf.PF_R):
+			img.fixed = append(img.fixed, r)
 		}
 	}
 }
@@ -195,8 +203,14 @@ func (img *Image) Release() {
 
 // InData reports whether addr lies in the executable's writable data, where
 // package-level variables are.
-func (img *Image) InData(addr uintptr) bool {
-	for _, r := range img.data {
+func (img *Image) InData(addr uintptr) bool { return within(img.data, addr) }
+
+// Constant reports whether addr lies in a part of the executable that nobody can
+// write, or that is only written before the program starts (PT_GNU_RELRO).
+func (img *Image) Constant(addr uintptr) bool { return within(img.fixed, addr) }
+
+func within(ranges []site.Range, addr uintptr) bool {
+	for _, r := range ranges {
 		if r.Contains(uint64(addr)) {
 			return true
 		}
@@ -223,6 +237,43 @@ func (img *Image) Assembly(entry uint64) bool {
 	}
 	file, _ := f.FileLine(uintptr(entry))
 	return strings.HasSuffix(file, ".s")
+}
+
+// funcInfo is how the runtime begins its record of a function (runtime2.go, _func; the
+// same from Go 1.18 on), which a *runtime.Func points to.
+type funcInfo struct {
+	entryOff uint32
+	nameOff  int32
+	args     int32
+}
+
+func infoOf(entry uint64) (*runtime.Func, *funcInfo) {
+	f := runtime.FuncForPC(uintptr(entry))
+	return f, (*funcInfo)(unsafe.Pointer(f))
+}
+
+// threeWords has room for three words on its callers' stacks.
+//
+//go:noinline
+func threeWords(a, b, c uintptr) uintptr { return a ^ b ^ c }
+
+// infoKnown reports whether the record is what we believe: two functions are as far
+// from one another as their records say, and one has the room that it must have.
+var infoKnown = sync.OnceValue(func() bool {
+	const room = 3 * 8
+	f, fi := infoOf(uint64(reflect.ValueOf(threeWords).Pointer()))
+	g, gi := infoOf(uint64(reflect.ValueOf(Load).Pointer()))
+	return f != nil && g != nil && fi.args == room && f.Entry()-g.Entry() == uintptr(fi.entryOff)-uintptr(gi.entryOff)
+})
+
+// ArgBytes returns the room on the stack that every caller of the function at entry has
+// for it: the size that compiler and assembler write behind the frame's.
+func (img *Image) ArgBytes(entry uint64) (n int, ok bool) {
+	f, info := infoOf(entry)
+	if f == nil || uint64(f.Entry()) != entry || !infoKnown() || info.args < 0 {
+		return 0, false
+	}
+	return int(info.args), true
 }
 
 // placeBytesMax is how far Place looks for a frame that is not hidden.

@@ -27,7 +27,7 @@ func Find(img Image, keys []Key) []Site {
 			found = append(found, s)
 		}
 	}
-	slices.SortFunc(found, func(a, b Site) int { return cmp.Compare(a.Addr, b.Addr) })
+	Sort(found)
 	return slices.CompactFunc(found, func(a, b Site) bool { return a.Addr == b.Addr })
 }
 
@@ -126,11 +126,7 @@ func (c *confirmer) confirm(cand candidate) (Site, bool) {
 	if !ok || entry < seg.Addr || entry > cand.disp {
 		return Site{}, false // C code, or padding: no key of Go is read there
 	}
-	if entry != c.entry {
-		c.entry, c.at, c.err, c.in = entry, entry, nil, insn.Inst{}
-		c.judged = false
-		c.last, c.beyond = entry, seg.Addr+uint64(len(seg.Bytes))
-	}
+	c.enter(seg, entry)
 	s := Site{Addr: cand.disp, Key: cand.key, Entry: entry, Func: name}
 	if err := c.walk(seg, cand.disp); err != nil {
 		s.Why = err.Error()

@@ -35,6 +35,7 @@ func packageOf(name string) string {
 // ourPackage is where keys are read: the frames that users did not write.
 const (
 	ourPackage = "github.com/quietpatch/quietpatch/statickey"
+	ourCalls   = "github.com/quietpatch/quietpatch/staticcall"
 	ourLevels  = "github.com/quietpatch/quietpatch/slogkey"
 	ourPoints  = "github.com/quietpatch/quietpatch/failpoint.(*Point)."
 )
@@ -43,7 +44,7 @@ const (
 // A site is named after the function that it was inlined into.
 func OurFrame(fn string) bool {
 	pkg := packageOf(fn)
-	return pkg == ourPackage || pkg == ourLevels || strings.HasPrefix(fn, ourPoints)
+	return pkg == ourPackage || pkg == ourCalls || pkg == ourLevels || strings.HasPrefix(fn, ourPoints)
 }
 
 // OurFile is OurFrame for source files, for those who know no function names.
@@ -58,7 +59,8 @@ func OurFile(file string) bool {
 }
 
 var ourFiles = map[string][]string{
-	"statickey": {"bool.go", "counted.go", "sealed.go", "value.go", "cell_plain.go", "cell_atomic.go"},
-	"failpoint": {"point.go"},
-	"slogkey":   {"logger.go", "levelvar.go"},
+	"statickey":  {"bool.go", "counted.go", "sealed.go", "value.go", "cell_plain.go", "cell_atomic.go"},
+	"failpoint":  {"point.go"},
+	"slogkey":    {"logger.go", "levelvar.go"},
+	"staticcall": {"load_plain.go", "load_atomic.go"},
 }

@@ -24,6 +24,10 @@ type Image interface {
 	// Assembly reports whether the function that starts at entry was written
 	// in assembly.
 	Assembly(entry uint64) bool
+	// ArgBytes returns how many bytes of stack every caller of the function that
+	// starts at entry has for it: arguments and results that are passed there, and
+	// slots to spill registers to; false if that is not known.
+	ArgBytes(entry uint64) (n int, ok bool)
 }
 
 // Key is a place in memory whose readers are wanted.

@@ -46,6 +46,15 @@ func (f *fakeImage) Assembly(entry uint64) bool {
 	return strings.HasPrefix(name, "asm.")
 }
 
+// ArgBytes is 24 for all of them but those that say otherwise.
+func (f *fakeImage) ArgBytes(entry uint64) (int, bool) {
+	_, name, ok := f.Func(entry)
+	if strings.HasPrefix(name, "noargs.") {
+		return 0, ok
+	}
+	return 24, ok
+}
+
 // add appends a function. "K" in the code stands for the displacement to the
 // key, "K+n" for one followed by n more bytes of the instruction; a name in
 // targets for the displacement to that.
