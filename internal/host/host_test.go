@@ -46,3 +46,27 @@ func BenchmarkTracerPID(b *testing.B) {
 		_, _ = TracerPID()
 	}
 }
+
+func TestRDPID(t *testing.T) {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Skip("needs /proc/cpuinfo: ", err)
+	}
+	if want := strings.Contains(string(b), " rdpid"); RDPID() != want {
+		t.Errorf("RDPID() = %v, /proc/cpuinfo says %v", RDPID(), want)
+	}
+}
+
+func TestCPUs(t *testing.T) {
+	if n, err := CPUs(); err != nil || n < 1 {
+		t.Errorf("CPUs() = %d, %v", n, err)
+	}
+	for _, c := range []struct {
+		list string
+		want int
+	}{{"0", 1}, {"0-3", 4}, {"0-3,8", 9}, {"0,2-127", 128}, {"", 0}, {"a", 0}, {"0-", 0}} {
+		if got, err := parsePossible(c.list); got != c.want || (err == nil) != (c.want > 0) {
+			t.Errorf("parsePossible(%q) = %d, %v", c.list, got, err)
+		}
+	}
+}
