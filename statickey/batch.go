@@ -19,13 +19,19 @@ func SetValue[T Integer](b *Batch, k *Value[T], v T) { b.add(k.key, int64(v)) }
 
 func (b *Batch) add(key func() (*engine.Key, error), v int64) {
 	k, err := key()
+	b.Queue(engine.Change{Key: k, Value: v}, err)
+}
+
+// Queue is for the packages of this module whose changes may share a batch with keys,
+// such as staticcall.
+func (b *Batch) Queue(c engine.Change, err error) {
 	if err != nil {
 		if b.err == nil {
 			b.err = err // a copy cannot be part of all-or-nothing
 		}
 		return
 	}
-	b.changes = append(b.changes, engine.Change{Key: k, Value: v})
+	b.changes = append(b.changes, c)
 }
 
 // Apply makes all queued changes, or none and returns why, and empties the

@@ -25,15 +25,22 @@ func (e *Engine) armLocked(keys []*Key) {
 	e.clear()
 	for _, k := range keys {
 		v := k.value()
+		if k.callees != nil {
+			k.callees.meet(loadFunc(k.callees.addr))
+			k.callees.lead(v)
+		}
 		for i := range k.sites {
 			s := &k.sites[i]
 			if s.state != Memory {
 				continue
 			}
-			e.pokes = append(e.pokes, poke{key: k, site: s, old: s.orig, new: s.code(v), oldValue: v, newValue: v})
+			e.pokes = append(e.pokes, poke{key: k, site: s, old: s.orig, new: k.code(s, v), oldValue: v, newValue: v})
 		}
 	}
 	if len(e.pokes) == 0 {
+		return
+	}
+	if e.later = e.syncStubs(); e.later != nil {
 		return
 	}
 	e.sortPokes()
@@ -199,11 +206,12 @@ func (e *Engine) disarmLocked() error {
 		}
 		for i := range k.sites {
 			s := &k.sites[i]
-			if p := (poke{key: k, site: s, old: s.code(v), new: s.orig, oldValue: v, newValue: v}); s.state == Armed && p.old != p.new {
+			if p := (poke{key: k, site: s, old: k.code(s, v), new: s.orig, oldValue: v, newValue: v}); s.state == Armed && p.old != p.new {
 				e.pokes = append(e.pokes, p)
 			}
 		}
 	}
+	e.restoreIndirects()
 	if len(e.pokes) > 0 {
 		e.sortPokes()
 		if out := e.runLocked(protocol.Int3, false); out.Err != nil {
@@ -213,6 +221,7 @@ func (e *Engine) disarmLocked() error {
 	for _, k := range e.keys {
 		k.disarmed()
 	}
+	e.indirectsRestored()
 	return nil
 }
 

@@ -16,7 +16,11 @@ import (
 type Change struct {
 	Key   *Key
 	Value int64
+	Func  Func // of a static call: the function that Value stands for
 }
+
+// CallChange is the change of a static call.
+func CallChange(k *Key, fn Func) Change { return Change{Key: k, Value: value(fn), Func: fn} }
 
 // Apply makes the changes, all of them or none, with as few syncs as the
 // strategy needs for all sites together. Of several changes of one key the
@@ -75,9 +79,11 @@ func (e *Engine) applyLocked(changes []Change, noWait bool) error {
 	for _, c := range changes {
 		c.Key.wasSet = true
 	}
+	meetCallees(changes)
 	if todo := pending(changes); len(todo) > 0 {
 		report := e.watch(todo, noWait)
 		err := e.change(todo, noWait)
+		e.sweepCallees(todo)
 		report(err)
 		if err != nil {
 			return err
@@ -123,6 +129,10 @@ func (e *Engine) change(changes []Change, noWait bool) error {
 	}
 	if e.stuck != nil {
 		return e.stuck.err // its traps need the vector
+	}
+	leadCallees(changes)
+	if err := e.syncStubs(); err != nil {
+		return err
 	}
 	if err := e.toggleLocked(changes, noWait); err != nil {
 		return err
@@ -289,7 +299,7 @@ func (e *Engine) cannotStore() error {
 		if _, n, ok := p.span(); !ok || n > widest {
 			fn, file, line := e.img.Place(uint64(p.site.addr), site.OurFrame)
 			return fmt.Errorf("%w: %s: site %s (%s:%d) at %#x: from %d to %d is more than one store by %s; use Set",
-				ErrNoWait, p.key.label(), fn, file, line, p.site.addr, p.oldValue, p.newValue, e.m.Backend())
+				ErrNoWait, p.label(), fn, file, line, p.site.addr, p.oldValue, p.newValue, e.m.Backend())
 		}
 	}
 	return ErrNoWait

@@ -133,27 +133,39 @@ func (e *Engine) put(dir protocol.Dir, p *poke, off, n int, expect, want uint64)
 
 // publish makes the vector for the sites of the effect: a thread that traps
 // goes on as the compiler's instruction would if the key had the new value, or on
-// the way back the old one.
+// the way back the old one; at a call, as the new or the old call would.
 func (e *Engine) publish(ef protocol.Effect) error {
 	e.entries = e.entries[:0]
 	for i := ef.From; i < ef.To; i++ {
 		p := &e.pokes[i]
-		v := p.newValue
-		if ef.Dir == protocol.Back {
-			v = p.oldValue
-		}
-		em, err := insn.Emulate(p.site.form, p.site.orig, v)
+		en, err := p.entry(ef.Dir)
 		if err != nil {
 			return err
-		}
-		en := trap.Entry{
-			Addr: p.site.addr, Resume: p.site.addr + uintptr(p.site.n()), Slot: trap.NoSlot,
-			FlagsClear: em.FlagsClear, FlagsSet: em.FlagsSet,
-		}
-		if em.Reg != insn.NoReg {
-			en.Slot, en.Value = trap.Slot(em.Reg), em.Value
 		}
 		e.entries = append(e.entries, en)
 	}
 	return e.m.Publish(e.entries)
+}
+
+// entry says how a thread goes on that traps at the site.
+func (p *poke) entry(dir protocol.Dir) (trap.Entry, error) {
+	en := trap.Entry{Addr: p.site.addr, Resume: p.site.addr + uintptr(p.site.n()), Slot: trap.NoSlot}
+	v, code := p.newValue, p.new
+	if dir == protocol.Back {
+		v, code = p.oldValue, p.old
+	}
+	if p.site.form.Transfers() {
+		em, err := insn.EmulateCall(uint64(p.site.addr), code)
+		en.Resume, en.Push = uintptr(em.Resume), uintptr(em.Push)
+		return en, err
+	}
+	em, err := insn.Emulate(p.site.form, p.site.orig, v)
+	if err != nil {
+		return en, err
+	}
+	en.FlagsClear, en.FlagsSet = em.FlagsClear, em.FlagsSet
+	if em.Reg != insn.NoReg {
+		en.Slot, en.Value = trap.Slot(em.Reg), em.Value
+	}
+	return en, nil
 }

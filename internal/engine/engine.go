@@ -35,6 +35,13 @@ type Engine struct {
 	openImg func() (image, error)
 	openM   func(image, Options, func(uintptr, byte) bool) (machine, error)
 
+	leaving   int         // stubs that wait for a grace period
+	indirects []*Indirect // sorted by address
+	left      []leftStub  // of theirs
+	restores  uint64      // of all of them
+	stubs     stubMemory  // nil until the first stub
+	unsynced  bool        // new stubs, and no sync since
+
 	driving  bool     // a batch is under way
 	pokes    []poke   // of the batch at hand; reused
 	flips    int      // or its size, if its sites are enough to describe it
@@ -244,9 +251,13 @@ func (e *Engine) ours(addr uintptr, b byte) bool {
 	if err := e.remember(); err != nil {
 		return false // a sealed key's byte cannot be told from a foreign one
 	}
+	if c := e.indirectAt(addr); c != nil {
+		code := c.code(c.stub)
+		return b == code.B[addr-c.site.addr]
+	}
 	for _, k := range e.keys {
 		if s := k.siteAt(addr); s != nil && s.state == Armed {
-			c := s.code(k.shown)
+			c := k.code(s, k.shown)
 			return b == c.B[addr-s.addr]
 		}
 	}

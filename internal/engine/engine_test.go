@@ -42,7 +42,7 @@ func TestToggle(t *testing.T) {
 				}
 				w.shows(v, 0)
 			}
-			if err := w.Apply([]Change{{w.alpha, 0}, {w.beta, 0}, {w.alpha, 1}, {w.beta, 1}}); err != nil {
+			if err := w.Apply([]Change{{Key: w.alpha, Value: 0}, {Key: w.beta, Value: 0}, {Key: w.alpha, Value: 1}, {Key: w.beta, Value: 1}}); err != nil {
 				t.Fatal(err)
 			}
 			w.shows(1, 1)
@@ -59,14 +59,14 @@ func TestSyncBudget(t *testing.T) {
 func syncBudget(t *testing.T, strategy string, want int) {
 	w := newWorld(t, strategy).armed()
 	before := w.f.syncs
-	if err := w.Apply([]Change{{w.alpha, 1}, {w.beta, 1}}); err != nil {
+	if err := w.Apply([]Change{{Key: w.alpha, Value: 1}, {Key: w.beta, Value: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.f.syncs - before; got != want {
 		t.Errorf("%s: %d syncs for a batch of two keys, expected %d", strategy, got, want)
 	}
 	before = w.f.syncs
-	if err := w.Apply([]Change{{w.alpha, 0}, {w.alpha, 1}, {w.beta, 1}}); err != nil {
+	if err := w.Apply([]Change{{Key: w.alpha, Value: 0}, {Key: w.alpha, Value: 1}, {Key: w.beta, Value: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Apply(nil); err != nil {
@@ -79,7 +79,7 @@ func syncBudget(t *testing.T, strategy string, want int) {
 
 func TestVectorSorted(t *testing.T) {
 	w := newWorld(t, "int3").armed()
-	if err := w.Apply([]Change{{w.beta, 1}, {w.alpha, 1}}); err != nil {
+	if err := w.Apply([]Change{{Key: w.beta, Value: 1}, {Key: w.alpha, Value: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	v := w.f.vectors[len(w.f.vectors)-1]
@@ -91,7 +91,7 @@ func TestVectorSorted(t *testing.T) {
 			t.Fatalf("entry %d at %#x, entry %d at %#x", i-1, v[i-1].Addr, i, v[i].Addr)
 		}
 	}
-	if err := w.Apply([]Change{{w.beta, 0}, {w.alpha, 0}}); err != nil {
+	if err := w.Apply([]Change{{Key: w.beta, Value: 0}, {Key: w.alpha, Value: 0}}); err != nil {
 		t.Fatal(err)
 	}
 }

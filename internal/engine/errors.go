@@ -13,7 +13,7 @@ import (
 // SiteError says that a batch failed: where, at which step, and what the text
 // looks like now.
 type SiteError struct {
-	Key  string // whose site failed, as in key "net.trace"; "" if it was no single site
+	Key  string // whose site failed, as in key "net.trace", or static call; "" if it was no single site
 	Func string
 	File string
 	Line int
@@ -69,7 +69,7 @@ func (e *Engine) failure(out protocol.Outcome) error {
 	e.slowPokes()
 	if out.Site >= 0 && out.Site < len(e.pokes) {
 		p := &e.pokes[out.Site]
-		err.Key, err.Addr = p.key.label(), p.site.addr
+		err.Key, err.Addr = p.label(), p.site.addr
 		err.Func, err.File, err.Line = e.img.Place(uint64(p.site.addr), site.OurFrame)
 	}
 	return err

@@ -14,7 +14,8 @@ type Event struct {
 	Start    time.Time     `json:"start"`
 	Duration time.Duration `json:"duration_ns"`
 	// Keys are the names of those that changed, at most [EventKeysMax]; what has no
-	// name is described. KeyCount is how many there were.
+	// name is described. KeyCount is how many there were: keys
+	// and static calls, or indirect calls that were led elsewhere.
 	Keys     []string `json:"keys"`
 	KeyCount int      `json:"key_count"`
 	Pokes    uint64   `json:"pokes"`    // writes to text
@@ -63,20 +64,31 @@ func (e *Engine) Subscribe(f func(Event)) (cancel func()) {
 
 var ignore = func(error) {}
 
+// watchCalls is watch for a batch of so many indirect calls.
+func (e *Engine) watchCalls(n int) func(error) {
+	return e.watchBatch(n, false, func(ev *Event) { ev.Keys = append(ev.Keys, "indirect calls") })
+}
+
 // watch begins a batch for whoever is interested, and returns what ends it. Without
 // anybody it costs a lock that nobody else wants.
 func (e *Engine) watch(changes []Change, noWait bool) func(error) {
+	return e.watchBatch(len(changes), noWait, func(ev *Event) {
+		for _, c := range changes {
+			if len(ev.Keys) < EventKeysMax {
+				ev.Keys = append(ev.Keys, cmp.Or(c.Key.name, c.Key.label()))
+			}
+		}
+	})
+}
+
+func (e *Engine) watchBatch(n int, noWait bool, name func(*Event)) func(error) {
 	listeners := e.watchers.list()
 	if len(listeners) == 0 && !trace.IsEnabled() {
 		return ignore
 	}
 	region := trace.StartRegion(context.Background(), "quietpatch.batch")
-	ev := Event{Start: time.Now(), KeyCount: len(changes), NoWait: noWait}
-	for _, c := range changes {
-		if len(ev.Keys) < EventKeysMax {
-			ev.Keys = append(ev.Keys, cmp.Or(c.Key.name, c.Key.label()))
-		}
-	}
+	ev := Event{Start: time.Now(), KeyCount: n, NoWait: noWait}
+	name(&ev)
 	before := e.count
 	e.ran = ""
 	return func(err error) {

@@ -69,7 +69,7 @@ func faultAtSite(t *testing.T, strategy string, nth int) {
 	w.f.failPoke = func(_ int, addr uintptr) error {
 		return injectIf(addr >= bad.addr && addr < bad.addr+uintptr(bad.n()))
 	}
-	err := w.Apply([]Change{{w.beta, 1}, {w.alpha, 1}})
+	err := w.Apply([]Change{{Key: w.beta, Value: 1}, {Key: w.alpha, Value: 1}})
 	var se *SiteError
 	if !errors.As(err, &se) || !errors.Is(err, errInjected) {
 		t.Fatalf("%s: error %v, expected a SiteError around the injected one", strategy, err)
@@ -232,7 +232,7 @@ func TestStuckWhileArming(t *testing.T) {
 				stop = stop || addr == bad.addr+1 // all heads are trapped by then
 				return injectIf(stop)
 			}
-			err := w.Apply([]Change{{w.alpha, 1}, {w.beta, 1}})
+			err := w.Apply([]Change{{Key: w.alpha, Value: 1}, {Key: w.beta, Value: 1}})
 			if err == nil || w.stuck == nil {
 				t.Fatalf("error %v, stuck %v", err, w.stuck)
 			}
@@ -246,7 +246,7 @@ func TestStuckWhileArming(t *testing.T) {
 				t.Error("another batch went ahead")
 			}
 			w.f.heal()
-			if err := w.Apply([]Change{{w.alpha, 1}, {w.beta, 1}}); err != nil {
+			if err := w.Apply([]Change{{Key: w.alpha, Value: 1}, {Key: w.beta, Value: 1}}); err != nil {
 				t.Fatal(err)
 			}
 			w.shows(1, 1)
@@ -290,7 +290,7 @@ func TestRealRescue(t *testing.T) {
 	w.shows(0, 0)
 	w.f.heal()
 	for i := range int64(4) {
-		if err := w.Apply([]Change{{w.alpha, (i + 1) % 2}, {w.beta, (i + 1) % 2}}); err != nil {
+		if err := w.Apply([]Change{{Key: w.alpha, Value: (i + 1) % 2}, {Key: w.beta, Value: (i + 1) % 2}}); err != nil {
 			t.Fatal(err)
 		}
 		w.shows((i+1)%2, (i+1)%2)
@@ -379,7 +379,7 @@ func TestSyncRepairs(t *testing.T) {
 	if err := w.Sync(); err == nil || !w.Status().Unsynced {
 		t.Errorf("Sync: %v", err)
 	}
-	if err := w.ApplyNoWait([]Change{{w.alpha, 1}}); !errors.Is(err, ErrNoWait) {
+	if err := w.ApplyNoWait([]Change{{Key: w.alpha, Value: 1}}); !errors.Is(err, ErrNoWait) {
 		t.Errorf("ApplyNoWait with a sync owed: %v", err)
 	}
 	w.f.heal()
@@ -395,7 +395,7 @@ func TestNoWaitFault(t *testing.T) {
 	base, syncs := w.f.pokes, w.f.syncs
 	w.f.failPoke = func(nth int, _ uintptr) error { return injectIf(nth == base+2) }
 	var se *SiteError
-	if err := w.ApplyNoWait([]Change{{w.alpha, 1}}); !errors.As(err, &se) || se.Undone || !se.Unsynced || w.f.syncs != syncs {
+	if err := w.ApplyNoWait([]Change{{Key: w.alpha, Value: 1}}); !errors.As(err, &se) || se.Undone || !se.Unsynced || w.f.syncs != syncs {
 		t.Errorf("%v, %d syncs", err, w.f.syncs-syncs)
 	}
 	w.heal(0, 0)

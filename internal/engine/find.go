@@ -40,7 +40,7 @@ func (e *Engine) search(keys []*Key) error {
 		k.searched = true
 		e.list(k)
 	}
-	found := site.Find(e.img, targets)
+	found := e.searchCalls(wanted, site.Find(e.img, targets))
 	e.addSites(wanted, found)
 	e.searched.Keys += len(wanted)
 	e.searched.Sites += len(found)

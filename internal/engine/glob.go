@@ -7,6 +7,12 @@ import (
 	"strings"
 )
 
+// Glob reports whether the pattern, which CheckGlob accepts, matches the name.
+func Glob(pattern, name string) bool { return glob(pattern, name) }
+
+// CheckGlob returns an error for a pattern that is not understood.
+func CheckGlob(pattern string) error { return checkGlob(pattern) }
+
 // glob matches names: * for any characters, dots and slashes included, ? for one,
 // [a-z] for one of several. path.Match keeps slashes apart, so they are hidden
 // from it.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unsafe"
+
+	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 )
 
 // Cell is the memory of a key: what sites that are not armed read.
@@ -42,7 +44,8 @@ type Key struct {
 	// value, unless somebody has overwritten the key by assignment.
 	shown int64
 
-	initial   int64 // what the variable started with
+	callees   *callees // of a static call, else nil
+	initial   int64    // what the variable started with
 	validate  atomic.Pointer[func(int64) error]
 	seal      uint8
 	forgotten int // sites that a sealed key had
@@ -64,6 +67,10 @@ func NewKey(addr unsafe.Pointer, width int, cell Cell) *Key {
 func (e *Engine) KeyAt(addr unsafe.Pointer, width int, cell Cell, current func() *Key, install func(*Key)) (*Key, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.recordAt(addr, current, install, func() *Key { return NewKey(addr, width, cell) })
+}
+
+func (e *Engine) recordAt(addr unsafe.Pointer, current func() *Key, install func(*Key), make func() *Key) (*Key, error) {
 	h := current()
 	if h != nil && h.addr == addr {
 		return e.known(h), nil
@@ -79,7 +86,7 @@ func (e *Engine) KeyAt(addr unsafe.Pointer, width int, cell Cell, current func()
 		e.problem("%v", err)
 		return nil, err
 	}
-	k := NewKey(addr, width, cell)
+	k := make()
 	install(k)
 	return k, nil
 }
@@ -132,10 +139,22 @@ func (k *Key) judge(v int64) error {
 
 // label names the key in messages.
 func (k *Key) label() string {
-	if k.name != "" {
-		return fmt.Sprintf("key %q", k.name)
+	what := "key"
+	if k.callees != nil {
+		what = "static call"
 	}
-	return fmt.Sprintf("the unnamed key at %#x", uintptr(k.addr))
+	if k.name != "" {
+		return fmt.Sprintf("%s %q", what, k.name)
+	}
+	return fmt.Sprintf("the unnamed %s at %#x", what, uintptr(k.addr))
+}
+
+// code returns the bytes that stand at an armed site while the key is v.
+func (k *Key) code(s *Site, v int64) insn.Code {
+	if s.form.Transfers() {
+		return k.callees.code(s, v)
+	}
+	return s.code(v)
 }
 
 // Errors that callers may test for.

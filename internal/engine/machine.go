@@ -14,6 +14,9 @@ type image interface {
 	Release()
 	// InData reports whether addr is in the executable's own writable data.
 	InData(addr uintptr) bool
+	// Constant reports whether addr is in memory that the executable came with and
+	// that nobody can write.
+	Constant(addr uintptr) bool
 	// Place names pc for people, without the frames that hide is true for.
 	Place(pc uint64, hide func(fn string) bool) (fn, file string, line int)
 }
@@ -45,5 +48,7 @@ type machine interface {
 	Publish(entries []trap.Entry) error
 	Retire()
 	Traps() trap.Counts
+	// Stubs is memory for code near the text.
+	Stubs() (stubMemory, error)
 	Close() error
 }

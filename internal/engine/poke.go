@@ -9,7 +9,7 @@ import (
 
 // poke is one site's part in a batch.
 type poke struct {
-	key      *Key
+	key      *Key // nil: an indirect call
 	site     *Site
 	old, new insn.Code // the site's bytes before and after
 	// What a thread that traps here sees, on the way forward and on the way
@@ -30,7 +30,7 @@ const pokesKept = 4096
 // addToggle queues what turns an armed site from one value to another, nothing
 // if that changes no byte.
 func (e *Engine) addToggle(k *Key, s *Site, from, to int64) {
-	if old, new := s.code(from), s.code(to); old != new {
+	if old, new := k.code(s, from), k.code(s, to); old != new {
 		e.pokes = append(e.pokes, poke{key: k, site: s, old: old, new: new, oldValue: from, newValue: to})
 	}
 }
@@ -38,6 +38,14 @@ func (e *Engine) addToggle(k *Key, s *Site, from, to int64) {
 // sortPokes sorts by address over all keys, as the vector must be.
 func (e *Engine) sortPokes() {
 	slices.SortFunc(e.pokes, func(a, b poke) int { return cmp.Compare(a.site.addr, b.site.addr) })
+}
+
+// label names what the site belongs to.
+func (p *poke) label() string {
+	if p.key == nil {
+		return "an indirect call"
+	}
+	return p.key.label()
 }
 
 // toMemory reports whether the poke puts the compiler's bytes back: its site
@@ -60,10 +68,10 @@ func (p *poke) among(found uint64, off, n int) bool {
 // span returns the bytes that one store changes: where old and new differ,
 // widened to 1, 2 or 4 bytes within the site. ok is false if one store cannot do
 // it: more bytes differ, or they do not lie in one naturally aligned quadword (AMD
-// APM vol. 2, 7.6.1), or one of the two is the compiler's instruction.
+// APM vol. 2, 7.6.1), or one of the two is another instruction, the compiler's.
 func (p *poke) span() (off, n int, ok bool) {
-	if p.toMemory() || p.old == p.site.orig {
-		return 0, 0, false
+	if !p.site.form.Transfers() && (p.toMemory() || p.old == p.site.orig) {
+		return 0, 0, false // a call is a call, wherever it goes
 	}
 	off, n = insn.Diff(p.old, p.new)
 	if n == 3 {

@@ -137,7 +137,7 @@ func (e *Engine) remember() error {
 			s := &k.sites[i]
 			switch {
 			case s.state != Memory:
-			case e.check(&poke{site: s, old: s.code(k.shown)}) == nil:
+			case e.check(&poke{site: s, old: k.code(s, k.shown)}) == nil:
 				s.state = Armed
 				k.armed++
 				if !s.isFlip() {

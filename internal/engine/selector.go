@@ -119,7 +119,7 @@ func (e *Engine) Select(text string) ([]Selected, error) {
 func (e *Engine) selectLocked(s selector) ([]Selected, error) {
 	var keys []*Key
 	for _, k := range e.keys {
-		if k.name != "" && (s.name == "" || glob(s.name, k.name)) {
+		if k.name != "" && k.callees == nil && (s.name == "" || glob(s.name, k.name)) {
 			keys = append(keys, k)
 		}
 	}

@@ -9,10 +9,11 @@ import (
 
 // Counters count what the engine has done since the program started.
 type Counters struct {
-	Batches   uint64 `json:"batches"`   // calls that changed at least one key
-	Syncs     uint64 `json:"syncs"`     // cross-CPU syncs
-	Pokes     uint64 `json:"pokes"`     // writes to text
-	Fallbacks uint64 `json:"fallbacks"` // batches that failed and were tried one site at a time
+	Batches    uint64 `json:"batches"`     // calls that changed at least one key
+	Syncs      uint64 `json:"syncs"`       // cross-CPU syncs
+	Pokes      uint64 `json:"pokes"`       // writes to text
+	Fallbacks  uint64 `json:"fallbacks"`   // batches that failed and were tried one site at a time
+	GraceStops uint64 `json:"grace_stops"` // stops of the world to free stubs
 	// What the trap handler saw.
 	TrapHits    uint64 `json:"trap_hits"`    // threads that ran into a trap byte and went on
 	TrapLate    uint64 `json:"trap_late"`    // of batches that were over by then
@@ -167,10 +168,9 @@ func (e *Engine) Keys() []KeyInfo {
 	defer e.mu.Unlock()
 	infos := make([]KeyInfo, 0, len(e.keys))
 	for _, k := range e.keys {
-		if k.name == "" {
-			continue
+		if k.name != "" && k.callees == nil {
+			infos = append(infos, k.info())
 		}
-		infos = append(infos, k.info())
 	}
 	return infos
 }
@@ -181,4 +181,28 @@ func (k *Key) info() KeyInfo {
 		Name: k.name, Desc: k.desc, Value: v, Text: k.text(v), Seal: k.seal == sealed,
 		Sites: len(k.sites) + k.forgotten, Armed: k.armed, Plain: k.plain,
 	}
+}
+
+// CallInfo describes one static call to users.
+type CallInfo struct {
+	Name   string `json:"name"`
+	Desc   string `json:"desc"`
+	Target string `json:"target"` // the function that is called now
+	Sites  int    `json:"sites"`  // found so far: 0 until the first update
+	Armed  int    `json:"armed"`
+	Plain  string `json:"plain"` // why it is an ordinary variable, "" otherwise
+}
+
+// Calls returns every static call that has a name, in the order of registration.
+func (e *Engine) Calls() []CallInfo {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	infos := []CallInfo{}
+	for _, k := range e.keys {
+		if k.name != "" && k.callees != nil {
+			i := k.info()
+			infos = append(infos, CallInfo{Name: i.Name, Desc: i.Desc, Target: i.Text, Sites: i.Sites, Armed: i.Armed, Plain: i.Plain})
+		}
+	}
+	return infos
 }

@@ -203,7 +203,7 @@ func newWorld(t *testing.T, strategy string) *world {
 	return w
 }
 
-func (w *world) set(k *Key, v int64) error { return w.Apply([]Change{{k, v}}) }
+func (w *world) set(k *Key, v int64) error { return w.Apply([]Change{{Key: k, Value: v}}) }
 
 // armed arms both keys and fails the test if a site is left out.
 

@@ -45,14 +45,15 @@ func (m *model) graceAtoms(s *state, out []atom) []atom {
 // quiescent reports whether thread i can be seen not to be inside the dying
 // stub: its word says that it was outside all patchable text since the grace
 // period began, or a look at its program counter, and at those of all frames
-// that signals interrupted, finds it elsewhere.
+// that signals interrupted, finds it elsewhere. (The product's look is a stop of the
+// world, which waits for every thread to be elsewhere: internal/grace.)
 func (m *model) quiescent(s *state, i int) bool {
 	t := &s.threads[i]
 	if i < m.world.Isolated && tracking.Passed(t.snap, t.word) {
 		return true
 	}
 	inside := func(f frame) bool {
-		if f.at >= trap && f.at <= unknown { // the look is taken by a signal, and those have to wait
+		if f.at >= trap && f.at <= unknown { // a thread in a handler keeps its P, and the look has to wait
 			return m.mutant.flaw != graceVisitsHandlers
 		}
 		return f.at == stub && f.value == m.dying(s)

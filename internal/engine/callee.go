@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/quietpatch/quietpatch/internal/grace"
+	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
+	"github.com/quietpatch/quietpatch/internal/site"
+)
+
+// A static call is a key whose value is a function: the word in its variable, the
+// address of the closure. Its sites are the direct calls of its forwarder; armed, they
+// go straight to the function that the value stands for. All the rest (batches, undo,
+// arming and disarming, what becomes of a site that cannot be patched) is as for every
+// other key.
+
+// callees knows the functions that a static call has had as long as any thread may
+// enter them by way of text. Covered by the engine's lock.
+type callees struct {
+	e       *Engine
+	addr    *unsafe.Pointer // the variable
+	nothing unsafe.Pointer  // the function that stands for none, nil if there is no such
+	void    bool            // it has no results
+	known   map[int64]*callee
+}
+
+// callee is one function.
+type callee struct {
+	fn      Func        // the closure; text that leads to it keeps it alive
+	entry   uintptr     // of its code
+	to      insn.Callee // where sites go; nowhere until lead
+	stub    uintptr     // that loads the closure's context, 0 if it has none
+	leaving bool        // no site leads there any more
+	left    grace.Period
+}
+
+// Func is a function as the engine sees it: the pointer that a func variable holds.
+type Func = unsafe.Pointer
+
+// value is the number that stands for the function, as a key's value.
+func value(fn Func) int64 { return int64(uintptr(fn)) }
+
+// CallAt is KeyAt for the static call whose variable, one word, is at addr. nothing is
+// the function that it has for none (nil if none is an error of the caller), void
+// says that it has no results.
+func (e *Engine) CallAt(addr unsafe.Pointer, nothing Func, void bool, current func() *Key, install func(*Key)) (*Key, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.recordAt(addr, current, install, func() *Key {
+		c := &callees{e: e, addr: (*unsafe.Pointer)(addr), nothing: nothing, void: void, known: map[int64]*callee{}}
+		k := NewKey(addr, int(unsafe.Sizeof(uintptr(0))), c)
+		k.callees = c
+		c.meet(loadFunc(c.addr))
+		return k
+	})
+}
+
+// Load and Store make callees the cell of the key.
+func (c *callees) Load() int64 { return value(loadFunc(c.addr)) }
+
+// Store stores the function that the value stands for, which is known: it came with
+// the change that asks for it, or was there before.
+func (c *callees) Store(v int64) {
+	if f := c.known[v]; f != nil {
+		storeFunc(c.addr, f.fn)
+	} else if v == 0 {
+		storeFunc(c.addr, nil)
+	}
+}
+
+// Text and Parse: a function has a name, but none can be given by name.
+func (c *callees) Text(v int64) string {
+	f := c.known[v]
+	switch {
+	case v == 0, c.nothing != nil && v == value(c.nothing):
+		return "nil"
+	case f == nil:
+		return fmt.Sprintf("the function at %#x", v)
+	}
+	return funcName(f.entry)
+}
+
+func (c *callees) Parse(s string) (int64, error) {
+	return 0, fmt.Errorf("expected a key, found a static call, which only a program can change (to %q)", s)
+}
+
+func funcName(entry uintptr) string {
+	if f := runtime.FuncForPC(entry); f != nil {
+		return f.Name()
+	}
+	return fmt.Sprintf("the function at %#x", entry)
+}
+
+// meet makes the function known, before anything may lead to it. What has no place near
+// the text, or no stub, is reached by way of the forwarder.
+func (c *callees) meet(fn Func) {
+	v := value(fn)
+	if fn == nil {
+		return
+	}
+	if f := c.known[v]; f != nil {
+		if f.leaving {
+			f.leaving = false
+			c.e.leaving--
+		}
+		return
+	}
+	// A closure's first word is the address of its code.
+	c.known[v] = &callee{fn: fn, entry: *(*uintptr)(fn)}
+}
+
+// lead says where sites go that call the function: straight to its code if it has no
+// context, as one that the compiler laid down in read-only memory; else to a stub. Where
+// that is not possible now they go by way of the forwarder, which is right, too.
+func (c *callees) lead(v int64) {
+	f := c.known[v]
+	if f == nil || f.to.Entry != 0 || c.e.img == nil || c.e.m == nil {
+		return
+	}
+	f.to.Nothing = f.fn == c.nothing && c.void
+	if c.e.img.Constant(uintptr(f.fn)) {
+		f.to.Entry = uint64(f.entry)
+		return
+	}
+	at, err := c.e.closureStub(f.fn, uint64(f.entry))
+	if err != nil {
+		c.e.problem("%s is called by way of the forwarder: %v", funcName(f.entry), err)
+		return
+	}
+	f.stub, f.to.Entry = at, uint64(at)
+}
+
+// code returns the instruction of a site that goes to the function v.
+func (c *callees) code(s *Site, v int64) insn.Code {
+	if f := c.known[v]; f != nil {
+		if code, err := insn.ArmedCall(s.form, uint64(s.addr), f.to); err == nil {
+			return code
+		}
+	}
+	return s.orig
+}
+
+// sweep lets go of the functions that nothing leads to any more: neither text nor, of
+// those that have a stub, any thread that may be inside.
+func (c *callees) sweep(shown int64) {
+	if c.e.stuck != nil || c.e.owed != nil || c.e.soon {
+		return // a CPU may still lead there
+	}
+	inMemory := c.Load()
+	var now grace.Period // read once, if there is a stub
+	for v, f := range c.known {
+		switch {
+		case v == shown || v == inMemory:
+		case f.stub == 0:
+			delete(c.known, v)
+		default:
+			if now == (grace.Period{}) {
+				now = grace.Begin()
+			}
+			c.sweepStub(v, f, now)
+		}
+	}
+}
+
+func (c *callees) sweepStub(v int64, f *callee, now grace.Period) {
+	switch {
+	case !f.leaving:
+		f.leaving, f.left = true, now
+		c.e.leaving++
+	case f.left.OverBy(now):
+		c.e.freeStub(f.stub)
+		c.e.leaving--
+		delete(c.known, v)
+	}
+}
+
+// searchCalls finds the forwarders among the functions that read the variables of the
+// static calls (reads, whose Key is an index of keys), and the direct calls of them.
+// Functions that are no forwarders are sites that stay as they are.
+func (e *Engine) searchCalls(keys []*Key, reads []site.Site) []site.Site {
+	var entries []uint64
+	var owner []int
+	seen := map[uint64]bool{}
+	var found []site.Site
+	for _, r := range reads {
+		k := keys[r.Key]
+		if k.callees == nil {
+			found = append(found, r)
+			continue
+		}
+		if seen[r.Entry] {
+			continue
+		}
+		seen[r.Entry] = true
+		err := site.Forwarder(e.img, r.Entry, uint64(uintptr(k.addr)))
+		if err == nil {
+			entries, owner = append(entries, r.Entry), append(owner, r.Key)
+			continue
+		}
+		if r.Why = err.Error(); !site.Initializer(r.Func) {
+			found = append(found, r)
+		}
+	}
+	if len(entries) == 0 {
+		return found
+	}
+	for _, s := range site.FindCalls(e.img, entries, nil) {
+		s.Key = owner[s.Key]
+		found = append(found, s)
+	}
+	site.Sort(found)
+	return found
+}
+
+// The variable of a static call is one aligned word. Compiled code reads it by a plain
+// load where text is patched, and by an atomic one elsewhere.
+
+func loadFunc(p *unsafe.Pointer) Func     { return atomic.LoadPointer(p) }
+func storeFunc(p *unsafe.Pointer, f Func) { atomic.StorePointer(p, f) }

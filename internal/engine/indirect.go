@@ -1,0 +1,284 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/quietpatch/quietpatch/internal/grace"
+	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
+	"github.com/quietpatch/quietpatch/internal/protocol"
+	"github.com/quietpatch/quietpatch/internal/site"
+	"github.com/quietpatch/quietpatch/internal/text"
+)
+
+// Indirect is an indirect call of a program built with -spectre=ret: a direct call of
+// a thunk, with the callee's address in a register. It may be led to a stub.
+type Indirect struct {
+	site  Site // orig is the call of the thunk
+	fn    string
+	thunk uint64
+	reg   uint8
+	stub  uintptr // where it goes, 0: the thunk
+}
+
+// Addr returns the address of the call.
+func (c *Indirect) Addr() uint64 { return uint64(c.site.addr) }
+
+// Func returns the name of the function that holds the call.
+func (c *Indirect) Func() string { return c.fn }
+
+// Thunk returns the address of the thunk and the hardware number of its register.
+func (c *Indirect) Thunk() (uint64, uint8) { return c.thunk, c.reg }
+
+// Stub returns where the call has been led, 0 if it goes to its thunk.
+func (c *Indirect) Stub() uint64 { return uint64(c.stub) }
+
+// ErrNoThunks: the program was built without retpolines.
+var ErrNoThunks = errors.New("no retpolines in this program")
+
+// Indirects finds the indirect calls by way of thunks in the functions that pick
+// wants. It patches nothing. Later calls add to what was found: a call is found once.
+func (e *Engine) Indirects(pick func(fn string) bool) ([]*Indirect, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.loadImage(); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	if err := e.img.Read(); err != nil {
+		return nil, fmt.Errorf("the text could not be searched for calls: %w", err)
+	}
+	defer e.img.Release()
+	thunks := site.Thunks(e.img)
+	if len(thunks) == 0 {
+		return nil, fmt.Errorf("%w: build it with go build -gcflags=all=-spectre=ret", ErrNoThunks)
+	}
+	addrs := make([]uint64, len(thunks))
+	for i, t := range thunks {
+		addrs[i] = t.Addr
+	}
+	var out []*Indirect
+	for _, s := range site.FindCalls(e.img, addrs, pick) {
+		if !s.Patchable() {
+			continue
+		}
+		c := e.indirectAt(uintptr(s.Addr))
+		if c == nil {
+			c = &Indirect{site: e.newSite(&s), fn: s.Func, thunk: thunks[s.Key].Addr, reg: thunks[s.Key].Reg}
+			e.indirects = append(e.indirects, c)
+		}
+		out = append(out, c)
+	}
+	slices.SortFunc(e.indirects, func(a, b *Indirect) int { return cmp.Compare(a.site.addr, b.site.addr) })
+	for _, s := range e.img.Text() {
+		e.searched.TextBytes += len(s.Bytes)
+	}
+	e.searched.NS += time.Since(start).Nanoseconds()
+	return out, nil
+}
+
+// indirectAt returns the call that the byte at addr belongs to.
+func (e *Engine) indirectAt(addr uintptr) *Indirect {
+	i, found := slices.BinarySearchFunc(e.indirects, addr, func(c *Indirect, a uintptr) int { return cmp.Compare(c.site.addr, a) })
+	if !found {
+		i--
+	}
+	if i < 0 || !e.indirects[i].site.covers(addr) {
+		return nil
+	}
+	return e.indirects[i]
+}
+
+// code returns the bytes of the call when it leads to the stub, or to its thunk.
+func (c *Indirect) code(stub uintptr) insn.Code {
+	if stub != 0 {
+		if code, err := insn.ArmedCall(c.site.form, uint64(c.site.addr), insn.Callee{Entry: uint64(stub)}); err == nil {
+			return code
+		}
+	}
+	return c.site.orig
+}
+
+// Redirect leads one call to a new stub of Size bytes at most, which Code makes for the
+// address where it will stand; without Code, back to its thunk.
+type Redirect struct {
+	Call *Indirect
+	Size int
+	Code func(at uint64) ([]byte, error)
+}
+
+// Redirect carries out all redirects in one batch. Calls that somebody else has
+// changed are left out and returned; they stay as they are from then on. On an error
+// nothing has changed, but as the error says. Stubs that nothing leads to any more are
+// freed after a grace period.
+func (e *Engine) Redirect(list []Redirect) (refused []*Indirect, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.recoverLocked(); err != nil {
+		return nil, err
+	}
+	if e.off != "" {
+		return nil, fmt.Errorf("%w: %s", errNotReady, e.off)
+	}
+	if err := e.bringUp(); err != nil {
+		return nil, err
+	}
+	e.clear()
+	stubs, err := e.redirectPokes(list)
+	if err == nil {
+		err = e.syncStubs()
+	}
+	if err != nil {
+		e.leave(stubs...)
+		return nil, err
+	}
+	report := e.watchCalls(len(e.pokes))
+	err = e.redirectLocked()
+	report(err)
+	done := map[*Site]bool{}
+	if err == nil {
+		for i := range e.pokes {
+			done[e.pokes[i].site] = true
+		}
+		e.count.Batches++
+	}
+	for i, r := range list {
+		if r.Call.site.state == Refused {
+			refused = append(refused, r.Call)
+		}
+		gone := stubs[i]
+		if done[&r.Call.site] {
+			gone, r.Call.stub = r.Call.stub, stubs[i]
+		}
+		e.leave(gone)
+	}
+	e.clear()
+	e.freeLeft()
+	e.hurry()
+	return refused, err
+}
+
+// redirectPokes makes the stubs and describes the batch. It returns the stubs in the
+// order of the list, 0 for none.
+func (e *Engine) redirectPokes(list []Redirect) ([]uintptr, error) {
+	stubs := make([]uintptr, len(list))
+	for i, r := range list {
+		if r.Call.site.state == Refused {
+			continue
+		}
+		if r.Code != nil {
+			at, err := e.makeStub(r.Size, r.Code)
+			if err != nil {
+				return stubs, fmt.Errorf("%s: the call at %#x: %w", r.Call.fn, r.Call.site.addr, err)
+			}
+			stubs[i] = at
+		}
+		if old, new := r.Call.code(r.Call.stub), r.Call.code(stubs[i]); old != new {
+			e.pokes = append(e.pokes, poke{site: &r.Call.site, old: old, new: new})
+		}
+	}
+	e.sortPokes()
+	for i := 1; i < len(e.pokes); i++ {
+		if e.pokes[i].site == e.pokes[i-1].site {
+			return stubs, fmt.Errorf("the call at %#x is to be redirected twice in one batch: give each call one redirect", e.pokes[i].site.addr)
+		}
+	}
+	return stubs, nil
+}
+
+// redirectLocked writes the pokes, without those that turn out to be somebody else's.
+func (e *Engine) redirectLocked() error {
+	if len(e.pokes) == 0 {
+		return nil
+	}
+	if err := e.m.Prepare(e.addrs()); err != nil {
+		return err
+	}
+	for len(e.pokes) > 0 {
+		strategy := e.strategy
+		if strategy == protocol.Store && !e.storable() {
+			strategy = protocol.Int3
+		}
+		out := e.runLocked(strategy, false)
+		var foreign *text.MismatchError
+		if out.Step != protocol.StepCheck || out.Site < 0 || !errors.As(out.Err, &foreign) {
+			return e.failure(out)
+		}
+		s := e.pokes[out.Site].site
+		s.state, s.again, s.why = Refused, true, e.reasonNumber("could not be redirected: "+out.Err.Error())
+		e.pokes = slices.Delete(e.pokes, out.Site, out.Site+1)
+	}
+	return nil
+}
+
+// leftStub is a stub that no call leads to any more.
+type leftStub struct {
+	at   uintptr
+	left grace.Period
+	sure bool // left has begun: no CPU can lead there any more
+}
+
+// leave puts stubs among those that wait to be freed.
+func (e *Engine) leave(stubs ...uintptr) {
+	for _, at := range stubs {
+		if at != 0 {
+			e.left = append(e.left, leftStub{at: at})
+			e.leaving++
+		}
+	}
+}
+
+// freeLeft begins the grace periods that may begin, and frees what they are over for.
+func (e *Engine) freeLeft() {
+	if e.stuck != nil || e.owed != nil || e.soon {
+		return // a CPU may still lead there
+	}
+	if len(e.left) == 0 {
+		return
+	}
+	now := grace.Begin()
+	e.left = slices.DeleteFunc(e.left, func(l leftStub) bool {
+		if !l.sure || !l.left.OverBy(now) {
+			return false
+		}
+		e.freeStub(l.at)
+		e.leaving--
+		return true
+	})
+	for i := range e.left {
+		if l := &e.left[i]; !l.sure {
+			l.sure, l.left = true, now
+		}
+	}
+}
+
+// Restores returns how often indirect calls have been led back to their thunks, all
+// at once, without their owner (Disarm, a change of backends).
+func (e *Engine) Restores() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.restores
+}
+
+// restoreIndirects queues the way back to their thunks of all calls that were led
+// elsewhere.
+func (e *Engine) restoreIndirects() {
+	for _, c := range e.indirects {
+		if old := c.code(c.stub); old != c.site.orig {
+			e.pokes = append(e.pokes, poke{site: &c.site, old: old, new: c.site.orig})
+		}
+	}
+}
+
+// indirectsRestored: they are back.
+func (e *Engine) indirectsRestored() {
+	for _, c := range e.indirects {
+		e.leave(c.stub)
+		c.stub = 0
+	}
+	e.restores++
+	e.freeLeft()
+}

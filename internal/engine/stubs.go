@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/quietpatch/quietpatch/internal/grace"
+	"github.com/quietpatch/quietpatch/internal/stub"
+)
+
+// stubMemory is where stubs live: near the text, executable, written by another way.
+type stubMemory interface {
+	Alloc(n int) (uintptr, error)
+	Write(addr uintptr, code []byte) error
+	Free(addr uintptr) error
+}
+
+// leavingMax is how many stubs may wait for the world to stop by itself; it stops for
+// every garbage collection. Beyond it, it is stopped for them.
+const leavingMax = 4096
+
+// makeStub puts code near the text. Nothing leads there yet.
+//
+// What was there before, another stub or INT3 beside one that runs, may be in the
+// pipeline of a CPU, so a sync has to come between the write and the first jump there:
+// syncStubs.
+func (e *Engine) makeStub(size int, code func(at uint64) ([]byte, error)) (uintptr, error) {
+	mem, err := e.m.Stubs()
+	if err != nil {
+		return 0, err
+	}
+	e.stubs = mem
+	at, err := mem.Alloc(size)
+	if err != nil {
+		return 0, err
+	}
+	b, err := code(uint64(at))
+	if err == nil && len(b) > size {
+		err = fmt.Errorf("a stub at %#x: expected %d bytes, found %d", at, size, len(b))
+	}
+	if err == nil {
+		err = mem.Write(at, b)
+	}
+	if err != nil {
+		e.freeStub(at)
+		return 0, err
+	}
+	e.unsynced = true
+	return at, nil
+}
+
+// syncStubs makes the sync that new stubs need before anything leads there.
+func (e *Engine) syncStubs() error {
+	if !e.unsynced {
+		return nil
+	}
+	if err := e.syncNow("behind new stubs"); err != nil {
+		return err
+	}
+	e.unsynced = false
+	return nil
+}
+
+// closureStub makes the stub that loads a closure's context and jumps to its code.
+func (e *Engine) closureStub(fn unsafe.Pointer, entry uint64) (uintptr, error) {
+	return e.makeStub(stub.ClosureMax, func(at uint64) ([]byte, error) {
+		return stub.Closure(at, uint64(uintptr(fn)), entry)
+	})
+}
+
+// freeStub gives the memory of a stub back. No thread can be inside, nor get there. It
+// works without a machine, too, for stubs that one has left behind.
+func (e *Engine) freeStub(at uintptr) {
+	if err := e.stubs.Free(at); err != nil {
+		e.problem("the stub at %#x could not be freed: %v", at, err)
+	}
+}
+
+// meetCallees makes the functions among the new values known.
+func meetCallees(changes []Change) {
+	for _, c := range changes {
+		if c.Key.callees != nil {
+			c.Key.callees.meet(c.Func)
+		}
+	}
+}
+
+// leadCallees gives the functions that the keys are about to have their places.
+func leadCallees(changes []Change) {
+	for _, c := range changes {
+		if c.Key.callees != nil {
+			c.Key.callees.lead(c.Value)
+		}
+	}
+}
+
+// sweepCallees lets go of what the changes may have left behind; if too much waits for
+// the world to stop, it is stopped, once for all.
+func (e *Engine) sweepCallees(changes []Change) {
+	for _, c := range changes {
+		if c.Key.callees != nil {
+			c.Key.callees.sweep(c.Key.value())
+		}
+	}
+	e.hurry()
+}
+
+// hurry stops the world if too many stubs wait for that, and lets go of them.
+func (e *Engine) hurry() {
+	if e.leaving <= leavingMax || e.stuck != nil || e.owed != nil || e.soon {
+		return
+	}
+	if _, err := grace.Synchronize(); err != nil {
+		e.problem("%v", err)
+	}
+	e.count.GraceStops++
+	for _, k := range e.keys {
+		if k.callees != nil {
+			k.callees.sweep(k.value())
+		}
+	}
+	e.freeLeft()
+}
