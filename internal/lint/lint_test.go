@@ -30,7 +30,13 @@ var mayImport = map[string][]string{
 	"failpoint":           {"statickey"},
 	"failpoint/failhttp":  {"failpoint"},
 	"slogkey":             {"statickey"},
-	"internal/engine":     {"internal/protocol", "internal/site", "internal/insn/amd64", "internal/self", "internal/text", "internal/barrier", "internal/trap", "internal/host"},
+	"staticcall":          {"internal/engine", "statickey"},
+	"dyncall":             {"internal/engine", "internal/host", "internal/learn", "internal/stub"},
+	"internal/stub":       {},
+	"internal/learn":      {},
+	"internal/arena":      {"golang.org/x/sys/unix"},
+	"internal/grace":      {},
+	"internal/engine":     {"internal/arena", "internal/grace", "internal/stub", "internal/protocol", "internal/site", "internal/insn/amd64", "internal/self", "internal/text", "internal/barrier", "internal/trap", "internal/host"},
 	"internal/protocol":   {},
 	"internal/site":       {"internal/insn/amd64"},
 	"internal/insn/amd64": {},
@@ -41,7 +47,7 @@ var mayImport = map[string][]string{
 	"internal/trap":       {"golang.org/x/sys/unix"},
 	"internal/host":       {"golang.org/x/sys/unix"},
 	"internal/e2e":        {},
-	"internal/e2e/prog":   {".", "statickey", "golang.org/x/sys/unix"},
+	"internal/e2e/prog":   {".", "statickey", "staticcall", "dyncall", "golang.org/x/sys/unix"},
 	"internal/lint":       {},
 	"internal/tracking":   {},
 	"internal/sim":        {"internal/protocol", "internal/tracking"},
@@ -50,7 +56,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages make no system call, start no goroutine and read no clock.
-var pure = []string{"internal/protocol", "internal/site", "internal/insn/amd64", "internal/tracking"}
+var pure = []string{"internal/protocol", "internal/site", "internal/insn/amd64", "internal/tracking", "internal/stub"}
 
 var impure = []string{"os", "syscall", "time", "sync", "sync/atomic", "unsafe", "net", "runtime"}
 
