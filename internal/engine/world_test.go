@@ -98,6 +98,8 @@ type faulty struct {
 	failSync     func(nth int) error
 	failPrepare  error
 	failReady    error
+	failStubs    error
+	stubs, freed int // in use, and freed so far
 	vectors      [][]trap.Entry
 }
 
@@ -161,8 +163,39 @@ func (f *faulty) Publish(es []trap.Entry) error {
 	return f.machine.Publish(es)
 }
 
+// Stubs counts what is in use.
+func (f *faulty) Stubs() (stubMemory, error) {
+	if f.failStubs != nil {
+		return nil, f.failStubs
+	}
+	mem, err := f.machine.Stubs()
+	return countedStubs{mem, f}, err
+}
+
+type countedStubs struct {
+	stubMemory
+	f *faulty
+}
+
+func (c countedStubs) Alloc(n int) (uintptr, error) {
+	at, err := c.stubMemory.Alloc(n)
+	if err == nil {
+		c.f.stubs++
+	}
+	return at, err
+}
+
+func (c countedStubs) Free(at uintptr) error {
+	err := c.stubMemory.Free(at)
+	if err == nil {
+		c.f.stubs--
+		c.f.freed++
+	}
+	return err
+}
+
 func (f *faulty) heal() {
-	f.failPoke, f.failRescue, f.failSync, f.failPrepare, f.failReady = nil, nil, nil, nil, nil
+	f.failPoke, f.failRescue, f.failSync, f.failPrepare, f.failReady, f.failStubs = nil, nil, nil, nil, nil, nil
 }
 
 // world is an engine with two keys over the faulty machine. Everything is

@@ -67,6 +67,9 @@ func ArmedCall(f Form, addr uint64, to Callee) (Code, error) {
 	default:
 		return Code{}, fmt.Errorf("amd64: at %#x: %v is no call; leave it as it is", addr, f)
 	}
+	if to.Entry == 0 {
+		return Code{}, fmt.Errorf("amd64: the call at %#x goes nowhere: %w; let it go by way of the forwarder", addr, ErrNoImmediate)
+	}
 	rel := int64(to.Entry - addr - CallLen)
 	if rel < math.MinInt32 || rel > math.MaxInt32 {
 		return Code{}, fmt.Errorf("amd64: a call at %#x reaches from %#x to %#x, not %#x: %w; let it go by way of the forwarder",
