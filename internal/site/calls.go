@@ -1,8 +1,6 @@
 package site
 
 import (
-	"cmp"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,108 +12,89 @@ import (
 // same length to one from another function, sorted by address. Key is the index of the
 // callee. Only functions that pick wants are looked at (nil: all).
 func FindCalls(img Image, callees []uint64, pick func(fn string) bool) []Site {
-	segs := img.Text()
-	c := confirmer{img: img, segs: segs}
+	at, key := scanCalls(img.Text(), callees)
 	var found []Site
-	for _, cand := range callCandidates(segs, callees) {
-		if s, ok := c.confirmCall(cand, pick); ok && s.Entry != callees[s.Key] {
-			found = append(found, s) // not a loop of the callee itself
+	Walk(img, at, func(i int, w *Walker) {
+		callee := callees[key[i]]
+		if w.Entry == callee || pick != nil && !pick(w.Func) {
+			return // a loop of the callee itself
 		}
-	}
+		if s, ok := callAt(w, at[i]); ok {
+			s.Key = int(key[i])
+			found = append(found, s)
+		}
+	})
 	Sort(found)
 	return found
 }
 
 // Sort sorts sites by address.
-func Sort(sites []Site) {
-	slices.SortFunc(sites, func(a, b Site) int { return cmp.Compare(a.Addr, b.Addr) })
-}
+func Sort(sites []Site) { slices.SortFunc(sites, byAddr) }
 
 // Initializer reports whether the function is one that the compiler made to give
 // package-level variables their values: under the garbage collector's barrier it reads
 // what it overwrites.
 func Initializer(fn string) bool { return strings.HasSuffix(fn, ".init") }
 
-// callCandidates lists the bytes that look like a direct call or jump to a callee;
-// disp is the address of the opcode.
-func callCandidates(segs []Segment, callees []uint64) []candidate {
+// scanCalls lists the places that look like a direct call or jump to a callee, ascending,
+// and to which.
+func scanCalls(segs []Segment, callees []uint64) (at []uint64, key []int32) {
 	if len(callees) == 0 {
-		return nil
+		return nil, nil
 	}
-	keys := make([]Key, len(callees))
+	index := make(map[uint64]int32, len(callees))
+	lo, hi := callees[0], callees[0]
 	for i, a := range callees {
-		keys[i].Addr = a
+		index[a] = int32(i)
+		lo, hi = min(lo, a), max(hi, a)
 	}
-	ix := newIndex(keys)
-	var out []candidate
-	for si, seg := range segs {
+	for _, seg := range segs {
 		b := seg.Bytes
 		for i := 0; i+insn.CallLen <= len(b); i++ {
 			if b[i]&0xFE != 0xE8 { // CALL and JMP rel32
 				continue
 			}
-			rel := uint64(int64(int32(binary.LittleEndian.Uint32(b[i+1:]))))
-			target := seg.Addr + uint64(i) + insn.CallLen + rel
-			if k, ok := ix.find(target); ok {
-				out = append(out, candidate{disp: seg.Addr + uint64(i), seg: si, key: k})
+			target := insn.CallTarget(seg.Addr+uint64(i), b[i:])
+			if target-lo > hi-lo {
+				continue
+			}
+			if k, ok := index[target]; ok {
+				at, key = append(at, seg.Addr+uint64(i)), append(key, k)
 			}
 		}
 	}
-	return out
+	return at, key
 }
 
-// confirmCall makes sure that an instruction begins at the candidate, in a function
-// that pick wants, and judges it.
-func (c *confirmer) confirmCall(cand candidate, pick func(string) bool) (Site, bool) {
-	entry, name, ok := c.img.Func(cand.disp)
-	seg := c.segs[cand.seg]
-	if !ok || entry < seg.Addr || entry > cand.disp {
-		return Site{}, false
-	}
-	if pick != nil && !pick(name) {
-		return Site{}, false
-	}
-	c.enter(seg, entry)
-	code := seg.Bytes[cand.disp-seg.Addr:][:insn.CallLen]
-	s := Site{Addr: cand.disp, Key: cand.key, Entry: entry, Func: name}
-	if err := c.walk(seg, cand.disp); err != nil {
-		s.Why = err.Error()
+// callAt makes sure that an instruction begins at addr, and judges it.
+func callAt(w *Walker, addr uint64) (Site, bool) {
+	s := Site{Addr: addr, Entry: w.Entry, Func: w.Func}
+	if w.Err != nil {
+		s.Why = w.Err.Error()
 		return s, true
 	}
-	if c.at != cand.disp {
+	if w.Addr != addr {
 		return Site{}, false // in the middle of another instruction
 	}
+	code := w.Code(addr)[:insn.CallLen]
 	s.Form, _ = insn.RecognizeCall(code)
 	s.Code.N = insn.CallLen
 	copy(s.Code.B[:], code)
-	if !c.inside(s.Addr + insn.CallLen - 1) {
+	switch {
+	case !w.Inside(addr + insn.CallLen - 1):
 		s.Why = "the function ends inside of the instruction"
-		return s, true
-	}
-	if s.Why = c.forbidden(name); s.Why == "" {
-		s.Why = c.whole()
-	}
-	if s.Why == "" && c.deferred() {
+	case w.Forbidden() != "":
+		s.Why = w.Forbidden()
+	case deferred(w.Func):
 		s.Why = "a deferred call: what it calls directly may recover a panic, which the function behind a forwarder may not"
 	}
 	return s, true
 }
 
-// deferred reports whether the function at hand is one that the compiler made to defer a
-// call with arguments (cmd/compile/internal/typecheck, closure names).
-func (c *confirmer) deferred() bool {
-	_, outer, ok := c.img.Func(c.entry)
-	return ok && strings.HasPrefix(outer[strings.LastIndexByte(outer, '.')+1:], "deferwrap")
-}
-
-// enter makes entry the function at hand.
-func (c *confirmer) enter(seg Segment, entry uint64) {
-	if entry == c.entry {
-		return
-	}
-	c.entry, c.at, c.err, c.in = entry, entry, nil, insn.Inst{}
-	c.judged = false
-	c.last, c.beyond = entry, seg.Addr+uint64(len(seg.Bytes))
+// deferred reports whether the function is one that the compiler made to defer a call
+// with arguments (cmd/compile/internal/ir, closure names).
+func deferred(fn string) bool {
+	return strings.HasPrefix(fn[strings.LastIndexByte(fn, '.')+1:], "deferwrap")
 }
 
 // bytesAt returns the text from addr to the end of its segment, nil outside of text.

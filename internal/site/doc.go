@@ -3,12 +3,14 @@
 // It works on an [Image]: the text of the running program (internal/self) or of
 // a file (internal/gobin). Finding goes in two passes:
 //
-//  1. Candidates: every place in the text where four bytes, taken as a
+//  1. Candidates (scan.go): every place in the text where four bytes, taken as a
 //     RIP-relative displacement, point at a key. Chance makes some of these.
-//  2. Confirmation: the function that contains a candidate is decoded from its
-//     start. The candidate is real if an instruction lies exactly there.
-//     Compiled Go functions hold no data, so decoding from the start finds the
-//     boundaries that the CPU sees.
+//  2. Confirmation (walk.go, find.go): the function that contains a candidate is
+//     decoded from its start, once for all of its candidates. A candidate is real if an
+//     instruction lies exactly there. Compiled Go functions hold no data, so decoding
+//     from the start finds the boundaries that the CPU sees.
+//
+// [Walk] does the second for any addresses in the text.
 //
 // Behind a compare, every path is followed until its flags are gone, and what is
 // asked of them on the way goes into Site.Conds: a replacement must answer that.

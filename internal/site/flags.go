@@ -23,7 +23,6 @@ const (
 // src/cmd/compile/abi-internal.md, amd64). A function that starts reads none.
 type flagWalk struct {
 	c     *confirmer
-	seg   Segment
 	conds insn.Conds
 	steps int
 	// paths are the starts of all paths, those behind next still to be walked.
@@ -39,8 +38,8 @@ type flagPath struct {
 
 // flagReaders returns the conditions that are read behind the compare that ends
 // at addr, or the reason why it must stay.
-func (c *confirmer) flagReaders(seg Segment, addr uint64) (insn.Conds, string) {
-	w := flagWalk{c: c, seg: seg}
+func (c *confirmer) flagReaders(addr uint64) (insn.Conds, string) {
+	w := flagWalk{c: c}
 	w.add(flagPath{addr, insn.ReadableFlags})
 	for next := 0; next < w.n && w.reason == ""; next++ {
 		w.walk(w.paths[next])
@@ -84,13 +83,13 @@ func (w *flagWalk) walk(p flagPath) {
 			w.reason = fmt.Sprintf("the flags of the compare live on for more than %d instructions", stepsMax)
 			return
 		}
-		code := w.seg.Bytes[p.at-w.seg.Addr:]
+		code := w.c.Code(p.at)
 		in, err := insn.Decode(code)
 		if err != nil {
 			w.reason = fmt.Sprintf("behind the compare: at %#x: %v", p.at, err)
 			return
 		}
-		if last := p.at + uint64(in.Len) - 1; !w.c.inside(last) {
+		if last := p.at + uint64(in.Len) - 1; !w.c.Inside(last) {
 			w.reason = fmt.Sprintf("behind the compare: the function ends at or before %#x", last)
 			return
 		}
@@ -102,20 +101,19 @@ func (w *flagWalk) walk(p flagPath) {
 
 // step takes one instruction and reports whether the path ends.
 func (w *flagWalk) step(p *flagPath, in insn.Inst, code []byte) (end bool) {
-	target := insn.BranchTarget(p.at, in, code)
-	switch in.Flow() {
+	flow, use := in.FlowFlags()
+	switch flow {
 	case insn.Next:
-		use := in.Flags()
 		w.read(p, use.Reads, code[:in.Len])
 		p.live &^= use.Writes
 	case insn.Branch:
-		w.read(p, in.Flags().Reads, code[:in.Len])
-		w.jump(target, p.live)
+		w.read(p, use.Reads, code[:in.Len])
+		w.jump(insn.BranchTarget(p.at, in, code), p.live)
 	case insn.Jump:
-		w.jump(target, p.live)
+		w.jump(insn.BranchTarget(p.at, in, code), p.live)
 		return true
 	case insn.Call:
-		if target == 0 || !w.c.keepsFlags(target) {
+		if target := insn.BranchTarget(p.at, in, code); target == 0 || !w.c.keepsFlags(target) {
 			return true
 		}
 	case insn.Stop:
@@ -129,6 +127,9 @@ func (w *flagWalk) step(p *flagPath, in insn.Inst, code []byte) (end bool) {
 
 // read notes the conditions that are asked of the compare's flags.
 func (w *flagWalk) read(p *flagPath, conds insn.Conds, code []byte) {
+	if conds == 0 {
+		return
+	}
 	switch asked := conds.Flags(); {
 	case asked&p.live == 0:
 	case asked&insn.ParityFlag != 0:
@@ -143,41 +144,13 @@ func (w *flagWalk) read(p *flagPath, conds insn.Conds, code []byte) {
 // jump goes on at target. A jump to another function is a call that does not come
 // back; into the middle of one, nothing that a compiler emits.
 func (w *flagWalk) jump(target uint64, live insn.Flags) {
-	if w.c.inside(target) {
+	if w.c.Inside(target) {
 		w.add(flagPath{target, live})
 		return
 	}
 	if entry, _, ok := w.c.img.Func(target); !ok || entry != target {
 		w.reason = fmt.Sprintf("behind the compare: a jump out of the function, to %#x", target)
 	}
-}
-
-// insideAhead is how far inside looks ahead: the flags of most compares are gone
-// within that many bytes.
-const insideAhead = 64
-
-// inside reports whether addr lies in the function at hand. It asks for the highest
-// address so far only, and a little beyond: functions have no holes, and each
-// question costs a walk through tables of the runtime.
-func (c *confirmer) inside(addr uint64) bool {
-	if addr < c.entry || addr >= c.beyond {
-		return false
-	}
-	if ahead := addr + insideAhead; addr > c.last && ahead < c.beyond {
-		if entry, _, ok := c.img.Func(ahead); ok && entry == c.entry {
-			c.last = ahead
-		} else {
-			c.beyond = ahead
-		}
-	}
-	if addr > c.last {
-		if entry, _, ok := c.img.Func(addr); !ok || entry != c.entry {
-			c.beyond = addr
-			return false
-		}
-		c.last = addr
-	}
-	return true
 }
 
 // keepsFlags reports whether a function that is called leaves the flags alone, and

@@ -8,7 +8,8 @@ import (
 // forbidden returns why a function of this name may hold no site, or "".
 // Between fork and exec the child runs these packages in the parent's memory
 // with its signal handlers cleared (syscall.forkAndExecInChild): a trap there
-// would kill it.
+// would kill it. The name is that of the function that runs, not of one that was
+// inlined into it: what another package inlined is not run there.
 func forbidden(name string) string {
 	pkg := packageOf(name)
 	switch {

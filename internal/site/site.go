@@ -19,7 +19,9 @@ type Image interface {
 	// Text returns the executable bytes, ascending.
 	Text() []Segment
 	// Func returns the start of the Go function that holds pc and the name of
-	// the function at pc; false for anything but Go code.
+	// the function at pc, which may be one that was inlined there; false for anything
+	// but Go code. Functions have no holes: all of one lies between its start and the
+	// start of the next, or code that is not Go.
 	Func(pc uint64) (entry uint64, name string, ok bool)
 	// Assembly reports whether the function that starts at entry was written
 	// in assembly.
@@ -41,7 +43,7 @@ type Site struct {
 	Addr  uint64
 	Key   int // index in the keys given to Find
 	Entry uint64
-	Func  string
+	Func  string // the function at Entry
 	Form  insn.Form
 	Code  insn.Code // the instruction's bytes, when Form is not FormNone
 	// Conds are the conditions that are asked of the flags of a compare, on any path.

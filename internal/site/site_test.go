@@ -262,7 +262,12 @@ func FuzzFind(f *testing.F) {
 		n := uint64(len(text))
 		cut := textAt + min(uint64(split), n)
 		img := fakeImage{bytes: text, funcs: []fakeFunc{{textAt, cut, "main.a"}, {cut, textAt + n, "main.b"}}}
-		for _, s := range Find(&img, []Key{{Addr: keyAt, Width: width}}) {
+		keys := []Key{{Addr: keyAt, Width: width}}
+		found := Find(&img, keys)
+		if want := findNaive(&img, keys); !slices.Equal(found, want) {
+			t.Errorf("found %+v, expected %+v", found, want)
+		}
+		for _, s := range found {
 			if (s.Conds != 0) != (s.Patchable() && s.Form.Compares()) {
 				t.Errorf("the conditions of %+v are %v", s, s.Conds)
 			}

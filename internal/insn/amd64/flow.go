@@ -18,30 +18,42 @@ const (
 
 // Flow returns where the CPU goes after the instruction.
 func (in Inst) Flow() Flow {
-	_, cond := in.Cond()
-	switch {
-	case cond && in.ImmLen != 0: // SETcc and CMOVcc have no immediate
-		return Branch
-	case in.Enc == Legacy && in.Map == 0:
-		return in.flowOneByte()
-	case in.Enc == Legacy && in.Map == 1 && in.Op == 0x0B:
-		return Stop
-	case in.Flags().Known:
-		return Next
-	}
-	return Other
+	f, _ := in.FlowFlags()
+	return f
 }
 
+// FlowFlags returns what Flow and Flags return.
+func (in Inst) FlowFlags() (Flow, FlagUse) {
+	use := in.Flags()
+	switch _, cond := in.Cond(); {
+	case cond && in.ImmLen != 0: // SETcc and CMOVcc have no immediate
+		return Branch, use
+	case in.Enc == Legacy && in.Map == 0:
+		if f := in.flowOneByte(); f != Other {
+			return f, use
+		}
+	case in.Enc == Legacy && in.Map == 1 && in.Op == 0x0B:
+		return Stop, use
+	}
+	if use.Known {
+		return Next, use
+	}
+	return Other, use
+}
+
+// flowOneByte knows those that go elsewhere.
 func (in Inst) flowOneByte() Flow {
-	switch reg := in.ModRM >> 3 & 7; {
-	case in.Op == 0xE9, in.Op == 0xEB:
+	switch in.Op {
+	case 0xE9, 0xEB:
 		return Jump
-	case in.Op == 0xE8, in.Op == 0xFF && reg == 2:
+	case 0xE8:
 		return Call
-	case in.Op == 0xC2, in.Op == 0xC3:
+	case 0xFF:
+		if in.ModRM>>3&7 == 2 {
+			return Call
+		}
+	case 0xC2, 0xC3:
 		return Stop
-	case in.Flags().Known:
-		return Next
 	}
 	return Other
 }

@@ -95,14 +95,22 @@ func Recognize(code []byte) (Form, Inst, bool) {
 		return FormNone, Inst{}, false
 	}
 	in, err := Decode(code)
-	if err != nil || !in.RIPRelative() || !plain(in) {
+	if err != nil {
 		return FormNone, Inst{}, false
 	}
-	f := formOf(in, code)
+	f := RecognizeInst(in, code)
 	if f == FormNone {
 		return FormNone, Inst{}, false
 	}
 	return f, in, true
+}
+
+// RecognizeInst is Recognize for an instruction that is decoded already.
+func RecognizeInst(in Inst, code []byte) Form {
+	if !mayBeForm(code) || !in.RIPRelative() || !plain(in) {
+		return FormNone
+	}
+	return formOf(in, code)
 }
 
 // mayBeForm looks at the first byte only: nearly all of text ends here. It

@@ -15,6 +15,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add(mustHex(f, s))
 	}
 	f.Fuzz(func(t *testing.T, code []byte) {
+		if len(code) >= seekBytes {
+			checkCommonLen(t, code)
+		}
 		in, err := Decode(code)
 		theirs, n := decodeX86asm(code)
 		if err != nil {
