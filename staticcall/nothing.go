@@ -2,6 +2,7 @@ package staticcall
 
 import (
 	"reflect"
+	"unsafe"
 
 	"github.com/quietpatch/quietpatch/internal/engine"
 )
@@ -19,6 +20,8 @@ func nothing(t reflect.Type) engine.Func {
 	for i := range zeros {
 		zeros[i] = reflect.Zero(t.Out(i))
 	}
-	f := reflect.MakeFunc(t, func([]reflect.Value) []reflect.Value { return zeros })
-	return f.UnsafePointer()
+	// A variable of the type: what it holds is the closure. (Value.Pointer is the code.)
+	v := reflect.New(t)
+	v.Elem().Set(reflect.MakeFunc(t, func([]reflect.Value) []reflect.Value { return zeros }))
+	return *(*unsafe.Pointer)(v.UnsafePointer())
 }
