@@ -76,18 +76,20 @@ func (l *learner) restore() error {
 	defer l.mu.Unlock()
 	var list []engine.Redirect
 	for i, c := range l.calls {
-		if p := &l.now[i]; !p.gone && (p.n > 0 || p.counts) {
+		if p := &l.now[i]; !p.gone && (p.n > 0 || p.counted) {
 			list = append(list, engine.Redirect{Call: c})
 		}
 	}
-	if _, err := engine.Default.Redirect(list); err != nil && engine.Default.Restores() == l.restores {
-		return err
+	if len(list) > 0 {
+		if _, err := engine.Default.Redirect(list); err != nil && engine.Default.Restores() == l.restores {
+			return err
+		}
 	}
 	for i := range l.now {
 		if p := &l.now[i]; p.counts {
 			l.table.give(p.row)
-			p.counts = false
 		}
+		l.now[i] = placed{gone: l.now[i].gone}
 	}
 	return nil
 }

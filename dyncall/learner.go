@@ -40,7 +40,8 @@ type learner struct {
 type placed struct {
 	targets [learn.TargetsMax]uint64
 	n       uint8
-	counts  bool
+	counts  bool  // has a row of the table: it is counted, or about to be
+	counted bool  // its stub counts
 	seen    bool  // counted at least once
 	gone    bool  // somebody else has changed it
 	row     int32 // of the table, while it counts
@@ -63,18 +64,21 @@ func valid(addr uint64) bool {
 func (l *learner) reset() {
 	l.sched = l.rules.Scheduler()
 	l.sites = l.sites[:0]
+	l.unseen = 0
 	for i := range l.calls {
 		l.sites = append(l.sites, l.rules.Site())
 		l.sched.Add()
 		if p := &l.now[i]; p.counts {
 			l.table.give(p.row)
 		}
-		l.now[i] = placed{gone: l.now[i].gone}
-		if l.now[i].gone {
+		gone := l.now[i].gone
+		l.now[i] = placed{gone: gone, seen: gone}
+		if gone {
 			l.sched.Remove(i)
+		} else {
+			l.unseen++
 		}
 	}
-	l.unseen = len(l.calls)
 }
 
 // run polls until Stop.
@@ -192,6 +196,7 @@ func (l *learner) settle(s step) {
 		}
 		p.targets = [learn.TargetsMax]uint64{}
 		p.n = uint8(copy(p.targets[:], s.verdict.Targets))
+		p.counted = s.verdict.Counting
 	}
 	switch {
 	case s.verdict.ClearAll:
@@ -212,9 +217,8 @@ func (l *learner) settle(s step) {
 // A call that was about to be counted waits; one that is counted still is.
 func (l *learner) failed(id int, now time.Duration) {
 	p := &l.now[id]
-	counts := p.seen && p.counts && l.calls[id].Stub() != 0
-	v := l.sites[id].Failed(p.targets[:p.n], counts, now)
-	if counts {
+	v := l.sites[id].Failed(p.targets[:p.n], p.counted, now)
+	if p.counted {
 		l.table.clear(p.row, -1)
 		return
 	}

@@ -50,6 +50,10 @@
 //
 //	func (t *Table) Hash(k string) uint64 { return hash.Func()(t, k) }
 //
+// Calls in functions that are marked nosplit, and deferred calls with arguments, always go
+// through the forwarder: the one needs its check of the stack, the other must not let an
+// implementation recover a panic that it could not recover before.
+//
 // A direct call has one stack frame less than one through the forwarder. Code that counts
 // frames (runtime.Caller with a number, in an implementation) sees the difference.
 //

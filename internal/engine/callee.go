@@ -207,7 +207,7 @@ func (e *Engine) searchCalls(keys []*Key, reads []site.Site) []site.Site {
 	if len(entries) == 0 {
 		return found
 	}
-	for _, s := range site.FindCalls(e.img, entries, nil) {
+	for _, s := range site.FindForwarded(e.img, entries) {
 		s.Key = owner[s.Key]
 		found = append(found, s)
 	}

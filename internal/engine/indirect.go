@@ -33,9 +33,6 @@ func (c *Indirect) Func() string { return c.fn }
 // Thunk returns the address of the thunk and the hardware number of its register.
 func (c *Indirect) Thunk() (uint64, uint8) { return c.thunk, c.reg }
 
-// Stub returns where the call has been led, 0 if it goes to its thunk.
-func (c *Indirect) Stub() uint64 { return uint64(c.stub) }
-
 // ErrNoThunks: the program was built without retpolines.
 var ErrNoThunks = errors.New("no retpolines in this program")
 

@@ -85,10 +85,46 @@ func callAt(w *Walker, addr uint64) (Site, bool) {
 		s.Why = "the function ends inside of the instruction"
 	case w.Forbidden() != "":
 		s.Why = w.Forbidden()
-	case deferred(w.Func):
-		s.Why = "a deferred call: what it calls directly may recover a panic, which the function behind a forwarder may not"
 	}
 	return s, true
+}
+
+// FindForwarded returns the direct calls of forwarders, as FindCalls, and judges which of
+// them may go straight to what the forwarder calls.
+func FindForwarded(img Image, forwarders []uint64) []Site {
+	found := FindCalls(img, forwarders, nil)
+	for i := range found {
+		s := &found[i]
+		switch {
+		case !s.Patchable():
+		case deferred(s.Func):
+			s.Why = "a deferred call: what it calls directly may recover a panic, which the function behind a forwarder may not"
+		case s.Form == insn.CallRel && !stackChecked(bytesAt(img.Text(), s.Entry)):
+			s.Why = "the caller is nosplit: the forwarder makes sure that there is stack for the function behind it"
+		}
+	}
+	return found
+}
+
+// stackChecked reports whether a function begins with a check of its stack's bound
+// (cmd/internal/obj/x86, stacksplit): a compare with 16(R14), g.stackguard0, behind at most
+// the computation of where a large frame will end. One without it, and what it calls,
+// have to do with the few hundred bytes that the linker has counted along such calls. It
+// does not see through a forwarder.
+func stackChecked(code []byte) bool {
+	const insnsMax = 5
+	for range insnsMax {
+		in, err := insn.Decode(code)
+		if err != nil || in.Flow() == insn.Call || in.Flow() == insn.Stop {
+			return false
+		}
+		// CMPQ SP or R12, 16(R14)
+		if in.Enc == insn.Legacy && in.Map == 0 && in.Op == 0x3B && in.Rex&0xFB == 0x49 && in.ModRM == 0x66 && code[in.DispOff] == 0x10 {
+			return true
+		}
+		code = code[in.Len:]
+	}
+	return false
 }
 
 // deferred reports whether the function is one that the compiler made to defer a call
