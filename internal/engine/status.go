@@ -41,11 +41,36 @@ type Status struct {
 	Sites     int      `json:"sites"`     // found so far
 	Armed     int      `json:"armed"`     // hold their value as an immediate
 	Search    Search   `json:"search"`
+	Stubs     Stubs    `json:"stubs"`
 	Unsynced  bool     `json:"unsynced"` // changes without waiting or a failed sync, and no sync since: a CPU may act on bytes that are gone
 	Counters  Counters `json:"counters"`
 	// Problems are mistakes of use that were survived: a name taken twice, a
 	// key on the heap or copied, a wrong environment variable.
 	Problems []string `json:"problems"`
+}
+
+// Stubs is the code that was made for calls: of closures, and of indirect calls.
+type Stubs struct {
+	Stubs          int `json:"stubs"`
+	Waiting        int `json:"waiting"`         // of these, left by all calls, and not yet freed
+	InUseBytes     int `json:"in_use_bytes"`    // of memory
+	CommittedBytes int `json:"committed_bytes"` // of memory, used or not
+	Redirected     int `json:"redirected"`      // indirect calls that lead to stubs
+}
+
+// stubsLocked fills it in.
+func (e *Engine) stubsLocked() Stubs {
+	s := Stubs{Waiting: e.leaving}
+	if e.stubs != nil {
+		m := e.stubs.Stats()
+		s.Stubs, s.InUseBytes, s.CommittedBytes = m.Blocks, int(m.InUseBytes), int(m.CommittedBytes)
+	}
+	for _, c := range e.indirects {
+		if c.stub != 0 {
+			s.Redirected++
+		}
+	}
+	return s
 }
 
 // Search is what looking for sites has cost so far, all searches together.
@@ -81,6 +106,7 @@ func (e *Engine) Status() Status {
 		s.Counters.TrapHits, s.Counters.TrapLate = t.Hits, t.Late
 		s.Counters.TrapRetried, s.Counters.TrapForeign = t.Retried, t.Foreign
 	}
+	s.Stubs = e.stubsLocked()
 	s.Unsynced, s.Search = e.soon || e.owed != nil, e.searched
 	for _, k := range e.keys {
 		s.Search.TableBytes += cap(k.sites) * int(unsafe.Sizeof(Site{}))

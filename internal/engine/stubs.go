@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/quietpatch/quietpatch/internal/arena"
 	"github.com/quietpatch/quietpatch/internal/grace"
 	"github.com/quietpatch/quietpatch/internal/stub"
 )
@@ -13,6 +14,7 @@ type stubMemory interface {
 	Alloc(n int) (uintptr, error)
 	Write(addr uintptr, code []byte) error
 	Free(addr uintptr) error
+	Stats() arena.Stats
 }
 
 // leavingMax is how many stubs may wait for the world to stop by itself; it stops for
