@@ -181,36 +181,25 @@ func (c *callees) sweepStub(v int64, f *callee, now grace.Period) {
 // static calls (reads, whose Key is an index of keys), and the direct calls of them.
 // Functions that are no forwarders are sites that stay as they are.
 func (e *Engine) searchCalls(keys []*Key, reads []site.Site) []site.Site {
-	var entries []uint64
-	var owner []int
-	seen := map[uint64]bool{}
 	var found []site.Site
-	for _, r := range reads {
-		k := keys[r.Key]
-		if k.callees == nil {
-			found = append(found, r)
-			continue
-		}
-		if seen[r.Entry] {
-			continue
-		}
-		seen[r.Entry] = true
-		err := site.Forwarder(e.img, r.Entry, uint64(uintptr(k.addr)))
-		if err == nil {
-			entries, owner = append(entries, r.Entry), append(owner, r.Key)
-			continue
-		}
-		if r.Why = err.Error(); !site.Initializer(r.Func) {
-			found = append(found, r)
+	for i := range reads {
+		if keys[reads[i].Key].callees == nil {
+			found = append(found, reads[i])
 		}
 	}
-	if len(entries) == 0 {
+	readers := site.Readers(e.img, reads, func(key int) (uint64, bool) {
+		return uint64(uintptr(keys[key].addr)), keys[key].callees != nil
+	})
+	if len(readers) == 0 {
 		return found
 	}
-	for _, s := range site.FindForwarded(e.img, entries) {
-		s.Key = owner[s.Key]
-		found = append(found, s)
+	for _, r := range readers {
+		if r.Err != nil {
+			r.Why = r.Err.Error()
+			found = append(found, r.Site)
+		}
 	}
+	found = append(found, site.FindForwarded(e.img, readers)...)
 	site.Sort(found)
 	return found
 }

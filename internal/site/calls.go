@@ -31,10 +31,10 @@ func FindCalls(img Image, callees []uint64, pick func(fn string) bool) []Site {
 // Sort sorts sites by address.
 func Sort(sites []Site) { slices.SortFunc(sites, byAddr) }
 
-// Initializer reports whether the function is one that the compiler made to give
+// initializer reports whether the function is one that the compiler made to give
 // package-level variables their values: under the garbage collector's barrier it reads
 // what it overwrites.
-func Initializer(fn string) bool { return strings.HasSuffix(fn, ".init") }
+func initializer(fn string) bool { return strings.HasSuffix(fn, ".init") }
 
 // scanCalls lists the places that look like a direct call or jump to a callee, ascending,
 // and to which.
@@ -89,21 +89,15 @@ func callAt(w *Walker, addr uint64) (Site, bool) {
 	return s, true
 }
 
-// FindForwarded returns the direct calls of forwarders, as FindCalls, and judges which of
-// them may go straight to what the forwarder calls.
-func FindForwarded(img Image, forwarders []uint64) []Site {
-	found := FindCalls(img, forwarders, nil)
-	for i := range found {
-		s := &found[i]
-		switch {
-		case !s.Patchable():
-		case deferred(s.Func):
-			s.Why = "a deferred call: what it calls directly may recover a panic, which the function behind a forwarder may not"
-		case s.Form == insn.CallRel && !stackChecked(bytesAt(img.Text(), s.Entry)):
-			s.Why = "the caller is nosplit: the forwarder makes sure that there is stack for the function behind it"
-		}
+// judgeForwarded decides whether a call of a forwarder may do without it.
+func (s *Site) judgeForwarded(img Image) {
+	switch {
+	case !s.Patchable():
+	case deferred(s.Func):
+		s.Why = "a deferred call: what it calls directly may recover a panic, which the function behind a forwarder may not"
+	case s.Form == insn.CallRel && !stackChecked(bytesAt(img.Text(), s.Entry)):
+		s.Why = "the caller is nosplit: the forwarder makes sure that there is stack for the function behind it"
 	}
-	return found
 }
 
 // stackChecked reports whether a function begins with a check of its stack's bound

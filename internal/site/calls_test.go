@@ -121,7 +121,7 @@ func TestFindCallsEdge(t *testing.T) {
 
 func TestInitializer(t *testing.T) {
 	for fn, want := range map[string]bool{"main.init": true, "x.org/a/b.init": true, "main.init.0": false, "main.Init": false, "main.f": false} {
-		if Initializer(fn) != want {
+		if initializer(fn) != want {
 			t.Errorf("%s: %v", fn, !want)
 		}
 	}
@@ -165,7 +165,7 @@ func TestFindForwarded(t *testing.T) {
 		img := fakeImage{targets: map[string]uint64{}}
 		img.targets["F"] = img.add("main.F", "c3")
 		img.add(c.name, c.code)
-		got := FindForwarded(&img, []uint64{img.targets["F"]})
+		got := FindForwarded(&img, []Reader{{Site: Site{Entry: img.targets["F"]}}})
 		if len(got) != 1 || c.why == "" && got[0].Why != "" || !strings.Contains(got[0].Why, c.why) {
 			t.Errorf("%s %s: %+v; expected the reason %q", c.name, c.code, got, c.why)
 		}
