@@ -24,6 +24,7 @@ var bases = []struct {
 	{name: "external", prog: config{name: "external", pkg: "./cgo", args: externalLink}},
 	{name: "external-pie", prog: config{name: "external-pie", pkg: "./cgo", args: externalPIE}},
 	{name: "c-shared", prog: config{name: "c-shared", pkg: "./cgo", args: []string{"-buildmode=c-shared"}}},
+	{name: "spectre-ret", prog: config{name: "spectre-ret-app", pkg: "./plain", args: []string{"-gcflags=github.com/quietpatch/quietpatch/...=-spectre=ret"}}},
 }
 
 // synthBases is how many of the bases are made by hand.

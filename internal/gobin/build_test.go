@@ -38,7 +38,7 @@ func (c config) level() string { return cmp.Or(c.goamd64, "v1") }
 
 // slow builds compile the standard library anew.
 func (c config) slow() bool {
-	return c.name == "no-optimization" || c.name == "race-internal" || c.name == "amd64-v3" || c.name == "spectre" || c.toolchain != ""
+	return c.name == "no-optimization" || c.name == "race-internal" || c.name == "amd64-v3" || strings.HasPrefix(c.name, "spectre") || c.toolchain != ""
 }
 
 var (
@@ -66,6 +66,7 @@ var baseConfigs = []config{
 	{name: "external-pie-strip", pkg: "./cgo", args: externalPIE, strip: true, pie: true, noSymbols: true, noDWARF: true},
 	{name: "amd64-v3", pkg: "./plain", goamd64: "v3"},
 	{name: "spectre", pkg: "./plain", args: []string{"-gcflags=all=-spectre=all"}},
+	{name: "spectre-ret-pie-strip", pkg: "./plain", args: []string{"-gcflags=all=-spectre=ret", "-buildmode=pie"}, strip: true, pie: true, noSymbols: true, noDWARF: true},
 	{name: "no-optimization", pkg: "./plain", args: []string{"-gcflags=all=-N -l"}},
 }
 

@@ -1,8 +1,8 @@
 // Package gobin reads a Go program from disk: where its code and its writable
 // data are, which function and which source line an address belongs to, and
-// which keys the program registers. It is what `quietpatch sites BINARY` stands
-// on, and offers for a file the view that internal/self offers for the running
-// process.
+// which keys and static calls the program declares. It is what `quietpatch sites
+// BINARY` stands on, and offers for a file the view that internal/self offers for
+// the running process.
 //
 // It reads linux/amd64 ELF files with the function table of go1.20 and newer
 // (tested with go1.25 to go1.27) and itself runs on every system. Symbols, section headers and DWARF are used when they are there and

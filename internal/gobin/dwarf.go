@@ -22,13 +22,14 @@ const (
 	opAddr = 0x03 // DW_OP_addr (DWARF 5, 2.5.1.1)
 )
 
-// variable is a global variable whose type is that of a key.
+// variable is a global variable whose type is that of a key or of a static call.
 type variable struct {
 	name, typ string
 	addr      uint64
 }
 
-// dwarfVariables returns the global variables that are keys, none without DWARF.
+// dwarfVariables returns the global variables that are keys or static calls, none
+// without DWARF.
 func (f *File) dwarfVariables() ([]variable, error) {
 	data, size, err := f.dwarfSections()
 	if err != nil || !mentionsKeys(data) {
@@ -90,7 +91,8 @@ func mentionsKeys(data map[string][]byte) bool {
 			return true
 		}
 	}
-	return false
+	call := []byte(staticcallPath + "." + callType + "[")
+	return bytes.Contains(data["info"], call) || bytes.Contains(data["str"], call)
 }
 
 // collectVariables walks all entries once. Variables come before and after
@@ -176,6 +178,9 @@ func entryCost(e *dwarf.Entry) uint64 {
 
 func keyType(e *dwarf.Entry) (string, bool) {
 	name, _ := e.Val(dwarf.AttrName).(string)
+	if typ, ok := strings.CutPrefix(name, staticcallPath+"."); ok {
+		return typ, isStaticCall(typ)
+	}
 	typ, ok := strings.CutPrefix(name, statickeyPath+".")
 	return typ, ok && keyTypes[typ] != 0
 }

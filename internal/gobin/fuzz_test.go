@@ -37,6 +37,15 @@ func use(t *testing.T, f *File) {
 			t.Errorf("impossible key %+v", k)
 		}
 	}
+	if calls, err := f.Calls(); err != nil && !errors.Is(err, ErrCorrupt) {
+		t.Errorf("Calls: %v", err)
+	} else {
+		for _, k := range calls {
+			if !f.inData(k.Addr) || !isStaticCall(k.Type) || k.Width != funcWidth {
+				t.Errorf("impossible static call %+v", k)
+			}
+		}
+	}
 	pcs := f.UnknownRegistrations()
 	for _, s := range f.Text() {
 		for i := range 64 {

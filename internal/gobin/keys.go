@@ -2,10 +2,7 @@ package gobin
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"slices"
 	"unicode/utf8"
 )
@@ -19,8 +16,11 @@ const statickeyPath = "github.com/quietpatch/quietpatch/statickey"
 // arguments are: key, name, description.
 type constructor struct {
 	fn    string // as in the function table
-	typ   string // in the package statickey
+	typ   string // in the package statickey, or callType
 	width int    // bytes that sites read; 0 if that is an argument, too
+	// The key is the second of the first two words: an interface that holds its
+	// address, or the dictionary of a generic function in front of it.
+	second bool
 	// Keys that the call names besides, by their place in the variable.
 	more []part
 }
@@ -36,9 +36,11 @@ const repo = "github.com/quietpatch/quietpatch"
 // its key; a logger has four.
 var constructors = []constructor{
 	{fn: statickeyPath + ".Register", typ: "Bool", width: 1},
-	{fn: statickeyPath + ".registerNumber", typ: "Value"},
+	{fn: statickeyPath + ".registerNumber", typ: "Value", second: true},
 	{fn: statickeyPath + ".RegisterCounted", typ: "Counted", width: 1},
 	{fn: statickeyPath + ".RegisterSealed", typ: "Sealed", width: 1},
+	{fn: staticcallPath + ".registerCall", typ: callType, width: funcWidth, second: true},
+	{fn: staticcallPath + ".Register[", typ: callType, width: funcWidth, second: true}, // where it is not inlined
 	{fn: repo + "/failpoint.Register", typ: "Bool", width: 1},
 	{fn: repo + "/slogkey.Register", typ: "Bool", width: 1, more: []part{
 		{16, ".mute-info", ": no Info"}, {32, ".mute-warn", ": no Warn"}, {48, ".mute-error", ": no Error"},
@@ -69,47 +71,6 @@ type scan struct {
 	unknown []uint64
 	strings uint64 // bytes of all names and descriptions
 	failed  error  // why the calls could not be read
-}
-
-// Keys returns the keys of the program, ascending by address. It reads them off
-// the calls that register them, which needs neither symbols nor DWARF; with
-// DWARF it adds the variables that nothing registers. When one of the two cannot be
-// read, the keys of the other are returned together with the error.
-func (f *File) Keys() ([]Key, error) {
-	registered := f.registrations()
-	keys := slices.Clone(registered.keys)
-	seen := map[uint64]bool{}
-	for _, k := range keys {
-		seen[k.Addr] = true
-	}
-	var vars []variable
-	err := guard("DWARF", func() (err error) {
-		vars, err = f.dwarfVariables()
-		return err
-	})
-	types := map[uint64]string{}
-	for _, v := range vars {
-		types[v.addr] = v.typ
-	}
-	for i := range keys { // the call tells the width of a key, DWARF its type
-		if typ := types[keys[i].Addr]; keyTypes[typ] == keys[i].Width {
-			keys[i].Type = typ
-		}
-	}
-	for _, v := range vars {
-		if !seen[v.addr] && f.inData(v.addr) {
-			seen[v.addr] = true
-			keys = append(keys, Key{Symbol: cmp.Or(f.Symbol(v.addr), v.name), Addr: v.addr, Type: v.typ, Width: keyTypes[v.typ]})
-		}
-	}
-	slices.SortStableFunc(keys, func(a, b Key) int { return cmp.Compare(a.Addr, b.Addr) })
-	if err != nil {
-		err = fmt.Errorf("%s: keys that are not registered: %w", f.name, err)
-	}
-	if registered.failed != nil {
-		err = errors.Join(fmt.Errorf("%s: keys that are registered: %w", f.name, registered.failed), err)
-	}
-	return keys, err
 }
 
 // UnknownRegistrations returns the addresses of the calls that register a key
@@ -217,7 +178,7 @@ func (f *File) scanFunc(s Segment, fn int, candidates []uint64, targets map[uint
 func (f *File) inOurs(fn int) bool {
 	name := f.tab.nameBytes(fn)
 	return bytes.HasPrefix(name, []byte(repo+"/slogkey.")) || bytes.HasPrefix(name, []byte(repo+"/failpoint.")) ||
-		bytes.HasPrefix(name, []byte(statickeyPath+"."))
+		bytes.HasPrefix(name, []byte(statickeyPath+".")) || bytes.HasPrefix(name, []byte(staticcallPath+"."))
 }
 
 func (f *File) addKey(k Key) {
@@ -232,20 +193,22 @@ func (f *File) addKey(k Key) {
 var argRegs = [...]int{regAX, regBX, regCX, regDI, regSI, regR8, regR9}
 
 // keyFrom reads the arguments of a call: the key's address, and two strings of two
-// words each. For a number the address is the second word of an interface, and its
-// width comes next.
+// words each. The width of a number comes between.
 func (f *File) keyFrom(regs *registers, c *constructor) (Key, bool) {
 	arg := make([]value, len(argRegs))
 	for i, r := range argRegs {
 		arg[i] = regs[r]
 	}
+	if c.second {
+		arg = arg[1:]
+	}
 	width := c.width
 	if width == 0 {
-		if w := arg[2]; !w.known || w.v != 4 && w.v != 8 {
+		if w := arg[1]; !w.known || w.v != 4 && w.v != 8 {
 			return Key{}, false
 		}
-		width = int(arg[2].v)
-		arg = append([]value{arg[1]}, arg[3:]...)
+		width = int(arg[1].v)
+		arg = slices.Delete(arg, 1, 2)
 	}
 	if !arg[0].known || !f.inData(arg[0].v) {
 		return Key{}, false

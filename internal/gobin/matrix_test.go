@@ -34,7 +34,7 @@ var wantKeys = []wantKey{
 }
 
 // wantUnknown are the functions with a registration whose arguments are not constants.
-var wantUnknown = []string{"registerChoice", "registerDynamic", "registerHeap", "registerPicked"}
+var wantUnknown = []string{"registerChoice", "registerDynamic", "registerHeap", "registerLate", "registerPicked"}
 
 func TestMatrix(t *testing.T) {
 	for _, c := range configs() {
@@ -46,6 +46,7 @@ func TestMatrix(t *testing.T) {
 			tr := run(t, build(t, c))
 			bias := checkBias(t, f, tr, c)
 			checkKeys(t, f, tr, bias, c)
+			checkCalls(t, f, tr, bias, c)
 			checkUnknown(t, f)
 			checkPlaces(t, f, tr, bias)
 			checkAttributes(t, f, c)
@@ -251,7 +252,7 @@ func TestHeadless(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			want := slices.DeleteFunc(slices.Clone(full.registrations().keys), func(k Key) bool { return k.Name == "" })
+			want := slices.DeleteFunc(slices.Clone(full.registrations().keys), func(k Key) bool { return k.Name == "" || isStaticCall(k.Type) })
 			for i := range want {
 				want[i].Symbol = ""
 			}
@@ -260,6 +261,9 @@ func TestHeadless(t *testing.T) {
 				t.Errorf("Keys() = %+v, want %+v", got, want)
 			}
 			checkUnknown(t, f)
+			if calls, err := f.Calls(); err != nil || len(calls) != 3 {
+				t.Errorf("Calls() = %+v, %v; want the three that are registered", calls, err)
+			}
 		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/quietpatch/quietpatch/internal/insn/amd64"
 )
 
 // What the fuzz target mutates is not a file but a short list of edits of a
@@ -222,6 +224,13 @@ func (bs *base) addCode(f *File) {
 			bs.add(fmt.Sprint("sitetab.", n), layout{{"entry", 4}, {"off", 4}}, funcs+i*funcTabEntry, 2, 1)
 		}
 		bs.add(fmt.Sprint("siteentry.", n), byteLayout, bs.offset(f, s.Entry), 16, 1)
+	}
+	calls, _ := f.Calls()
+	_, users := callSites(f, calls)
+	for n, s := range users {
+		bs.add(fmt.Sprint("user.", n), byteLayout, bs.offset(f, s.Addr), 16, 1)
+		bs.add(fmt.Sprint("userentry.", n), byteLayout, bs.offset(f, s.Entry), 16, 1)
+		bs.add(fmt.Sprint("forwarder.", n), byteLayout, bs.offset(f, amd64.CallTarget(s.Addr, s.Code.B[:])), 48, 1)
 	}
 	n := 0
 	for _, s := range f.Text() {

@@ -27,7 +27,8 @@ type listing struct {
 	f     *File
 	keys  []Key
 	sites []site.Site
-	err   error // of New or of Keys
+	calls []site.Site // of forwarders and thunks
+	err   error       // of New or of Keys
 }
 
 // list reads a file from its bytes to its sites. The registrations are read
@@ -47,6 +48,16 @@ func list(b []byte) (l listing) {
 	}
 	l.sites = findSites(f, l.keys)
 	for _, s := range l.sites {
+		f.Place(s.Addr, site.OurFile)
+	}
+	calls, _ := f.Calls()
+	_, l.calls = callSites(f, calls)
+	var thunks []uint64
+	for _, t := range site.Thunks(f) {
+		thunks = append(thunks, t.Addr)
+	}
+	l.calls = append(l.calls, site.FindCalls(f, thunks, nil)...)
+	for _, s := range l.calls {
 		f.Place(s.Addr, site.OurFile)
 	}
 	f.Settings()
@@ -77,6 +88,7 @@ func checkList(t *testing.T, b []byte) listing {
 	checkError(t, l.err)
 	if l.f != nil {
 		checkOffered(t, l)
+		checkOfferedCalls(t, l)
 	}
 	return l
 }
@@ -118,6 +130,37 @@ func checkOffered(t *testing.T, l listing) {
 			t.Errorf("the site at %#x..%#x is not inside its function %#x..%#x", s.Addr, end, s.Entry, fnEnd)
 		}
 		checkInstruction(t, l, s)
+	}
+}
+
+// checkOfferedCalls does the same with calls, which are five bytes whatever they call.
+func checkOfferedCalls(t *testing.T, l listing) {
+	t.Helper()
+	for i := range l.calls {
+		s := &l.calls[i]
+		if !s.Patchable() {
+			continue
+		}
+		fnEnd, ok := l.f.FuncEnd(s.Addr)
+		if entry, _, isGo := l.f.Func(s.Addr); !ok || !isGo || entry != s.Entry || s.Addr < entry || s.Addr+5 > fnEnd {
+			t.Errorf("the call at %#x is not inside its function %#x..%#x", s.Addr, s.Entry, fnEnd)
+		}
+		seg, ok := l.f.im.find(s.Addr)
+		code, err := l.f.im.read(s.Addr, 5)
+		if !ok || !seg.exec || err != nil {
+			t.Errorf("the call at %#x is not in an executable segment: %v", s.Addr, err)
+			continue
+		}
+		in, err := x86asm.Decode(code, 64)
+		rel, _ := in.Args[0].(x86asm.Rel)
+		if err != nil || in.Len != 5 || in.Op != x86asm.CALL && in.Op != x86asm.JMP || string(code) != string(s.Code.Bytes()) {
+			t.Errorf("offered [%v] at %#x; x86asm says %v, %d bytes of % x, %v", s.Code, s.Addr, in, in.Len, code, err)
+			continue
+		}
+		target := s.Addr + 5 + uint64(rel)
+		if entry, _, isGo := l.f.Func(target); !isGo || entry != target {
+			t.Errorf("the call at %#x goes to %#x, which is no function", s.Addr, target)
+		}
 	}
 }
 
@@ -194,10 +237,10 @@ func TestBases(t *testing.T) {
 					n++
 				}
 			}
-			if l.err != nil || len(l.keys) == 0 || n == 0 {
-				t.Errorf("%d keys, %d patchable sites, %v", len(l.keys), n, l.err)
+			if l.err != nil || len(l.keys) == 0 || n == 0 || i >= synthBases && len(l.calls) < 5 {
+				t.Errorf("%d keys, %d patchable sites, %d calls, %v", len(l.keys), n, len(l.calls), l.err)
 			}
-			t.Logf("%d bytes, %d fields, %d keys, %d sites", len(bs.file), len(bs.fields), len(l.keys), n)
+			t.Logf("%d bytes, %d fields, %d keys, %d sites, %d calls", len(bs.file), len(bs.fields), len(l.keys), n, len(l.calls))
 		})
 	}
 }

@@ -187,6 +187,7 @@ func Main() {
 	printFunc("leveled", registerLeveled)
 	pc, file, line := outer()
 	fmt.Printf("pc inlined %#x - %s:%d\n", pc-1, file, line)
+	calls()
 
 	for _, k := range []struct {
 		name string
