@@ -14,6 +14,9 @@ type List struct {
 	PIE       bool   `json:"pie"`
 	Stripped  bool   `json:"stripped"`
 	Keys      []Key  `json:"keys"`
+	Calls     []Call `json:"calls"`
+	// Indirect is about a program built with -spectre=ret; its lists are empty otherwise.
+	Indirect Indirect `json:"indirect"`
 	// Notes are what a reader should know: calls of Register that were not
 	// understood, a sanitizer build.
 	Notes []string `json:"notes"`
@@ -29,7 +32,7 @@ type Key struct {
 	Sites  []Site `json:"sites"`
 }
 
-// Site is one instruction that reads the key.
+// Site is one instruction that reads the key, or calls the forwarder.
 type Site struct {
 	Func      string `json:"func"` // the compiled function that holds it
 	File      string `json:"file"`
@@ -53,16 +56,23 @@ func read(path string, limit int) (*List, error) {
 		return nil, err
 	}
 	defer f.Close()
-	l := &List{Binary: path, GoVersion: f.GoVersion(), PIE: f.PIE(), Stripped: f.Stripped(), Keys: []Key{}, Notes: []string{}}
+	l := &List{
+		Binary: path, GoVersion: f.GoVersion(), PIE: f.PIE(), Stripped: f.Stripped(),
+		Keys: []Key{}, Calls: []Call{}, Indirect: Indirect{Thunks: []Thunk{}, Functions: []IndirectFunc{}}, Notes: []string{},
+	}
 	keys, err := f.Keys()
 	if err != nil {
 		l.note("keys that are not registered may be missing: %v", err)
 	}
-	calls := f.UnknownRegistrations()
+	unknown := f.UnknownRegistrations()
 	sites := site.Find(f, l.addKeys(keys))
-	if l.add(f, sites, calls, limit) > limit {
-		return nil, fmt.Errorf("%s: the list of %d keys, %d sites and %d unknown calls of Register has more than %d bytes; "+
-			"names so long or sites so many are not those of a program that Go built", path, len(keys), len(sites), len(calls), limit)
+	size := l.add(f, sites, unknown, limit)
+	calls, _ := f.Calls() // the error is that of Keys
+	size = l.addCalls(f, calls, size, limit)
+	size = l.addIndirect(f, size, limit)
+	if size > limit {
+		return nil, fmt.Errorf("%s: the list of %d keys, %d sites, %d static calls and %d unknown calls of Register has more than %d bytes; "+
+			"names so long or sites so many are not those of a program that Go built", path, len(keys), len(sites), len(calls), len(unknown), limit)
 	}
 	for _, s := range []string{"-race", "-msan", "-asan"} {
 		if f.Settings()[s] == "true" {
@@ -99,10 +109,9 @@ func (l *List) add(f *gobin.File, sites []site.Site, calls []uint64, limit int) 
 	}
 	for i := 0; i < len(sites) && size <= limit; i++ {
 		s := &sites[i]
-		out := Site{Func: s.Func, Addr: fmt.Sprintf("%#x", s.Addr), Form: s.Form.String(), Patchable: s.Patchable(), Why: s.Why}
-		out.File, out.Line = f.Place(s.Addr, site.OurFile)
+		out := newSite(f, s)
 		l.Keys[s.Key].Sites = append(l.Keys[s.Key].Sites, out)
-		size += siteBytes + len(out.Func) + len(out.File) + len(out.Why)
+		size += out.size()
 	}
 	for i := 0; i < len(calls) && size <= limit; i++ {
 		file, line := f.Line(calls[i])
@@ -111,3 +120,11 @@ func (l *List) add(f *gobin.File, sites []site.Site, calls []uint64, limit int) 
 	}
 	return size
 }
+
+func newSite(f *gobin.File, s *site.Site) Site {
+	out := Site{Func: s.Func, Addr: fmt.Sprintf("%#x", s.Addr), Form: s.Form.String(), Patchable: s.Patchable(), Why: s.Why}
+	out.File, out.Line = f.Place(s.Addr, site.OurFile)
+	return out
+}
+
+func (s *Site) size() int { return siteBytes + len(s.Func) + len(s.File) + len(s.Why) }

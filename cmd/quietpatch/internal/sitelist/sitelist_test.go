@@ -75,7 +75,7 @@ func TestHostileNames(t *testing.T) {
 func output(t *testing.T, l *List) (text, doc string) {
 	t.Helper()
 	var a, b bytes.Buffer
-	if err := l.WriteText(&a); err != nil {
+	if err := l.WriteText(&a, true); err != nil {
 		t.Error(err)
 	}
 	if err := l.WriteJSON(&b); err != nil {

@@ -19,20 +19,25 @@ func (l *List) WriteJSON(w io.Writer) error {
 	return e.Encode(l)
 }
 
-// WriteText writes the list for people: a heading per key, a line per site.
-// What stands in the file is shown, not obeyed: a name may hold a line break, or
-// tell the terminal what to do.
-func (l *List) WriteText(w io.Writer) error {
+// WriteText writes the list for people: a heading per key and static call, a line per
+// site; with indirect also a line per function with indirect calls. What stands in
+// the file is shown, not obeyed: a name may hold a line break, or tell the terminal
+// what to do.
+func (l *List) WriteText(w io.Writer, indirect bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s%s\n", visible(l.Binary), orUnknown(visible(l.GoVersion)), l.flags())
-	sites, patchable := 0, 0
+	var keys, calls total
 	for i := range l.Keys {
-		k := &l.Keys[i]
-		sites += len(k.Sites)
-		patchable += k.write(&b)
+		l.Keys[i].write(&b, &keys)
 	}
 	if len(l.Keys) == 0 {
 		b.WriteString("\nno static keys\n")
+	}
+	for i := range l.Calls {
+		l.Calls[i].write(&b, &calls)
+	}
+	if indirect {
+		l.Indirect.write(&b)
 	}
 	for _, n := range l.Notes {
 		fmt.Fprintf(&b, "\nnote: %s", visible(n))
@@ -40,12 +45,24 @@ func (l *List) WriteText(w io.Writer) error {
 	if len(l.Notes) > 0 {
 		b.WriteString("\n")
 	}
+	if len(l.Keys)+len(l.Calls)+l.Indirect.Calls > 0 {
+		b.WriteString("\n")
+	}
 	if len(l.Keys) > 0 {
-		fmt.Fprintf(&b, "\n%d keys, %d sites, %d patchable\n", len(l.Keys), sites, patchable)
+		fmt.Fprintf(&b, "%d keys, %d sites, %d patchable\n", len(l.Keys), keys.sites, keys.patchable)
+	}
+	if len(l.Calls) > 0 {
+		fmt.Fprintf(&b, "%d static calls, %d call sites, %d patchable\n", len(l.Calls), calls.sites, calls.patchable)
+	}
+	if in := &l.Indirect; in.Calls > 0 {
+		fmt.Fprintf(&b, "%d indirect calls by way of retpolines, %d promotable\n", in.Calls, in.Promotable)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// total counts the sites of all keys, or of all static calls.
+type total struct{ sites, patchable int }
 
 func orUnknown(version string) string {
 	if version == "" {
@@ -65,34 +82,85 @@ func (l *List) flags() string {
 	return s
 }
 
-// write writes one key and returns how many of its sites are patchable.
-func (k *Key) write(b *strings.Builder) (patchable int) {
-	name := visible(k.Name)
-	if name == "" {
-		name = "(not registered)"
-	}
-	fmt.Fprintf(b, "\n%s", name)
-	if k.Desc != "" {
-		fmt.Fprintf(b, "  %s", visible(k.Desc))
-	}
+func (k *Key) write(b *strings.Builder, n *total) {
+	heading(b, k.Name, k.Desc)
 	fmt.Fprintf(b, "\n  %s at %s", orDash(visible(k.Symbol)), k.Addr)
 	if len(k.Sites) == 0 {
 		b.WriteString(", no sites: read through a pointer, or not at all\n")
-		return 0
+		return
 	}
 	b.WriteString("\n")
-	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	for _, s := range k.Sites {
+	t := columns(b)
+	writeSites(t, k.Sites, "reads memory: ", n)
+	_ = t.Flush() // a strings.Builder takes everything
+}
+
+// heading writes the name of a key or static call.
+func heading(b *strings.Builder, name, desc string) {
+	if name = visible(name); name == "" {
+		name = "(not registered)"
+	}
+	fmt.Fprintf(b, "\n%s", name)
+	if desc != "" {
+		fmt.Fprintf(b, "  %s", visible(desc))
+	}
+}
+
+func columns(b *strings.Builder) *tabwriter.Writer { return tabwriter.NewWriter(b, 0, 0, 2, ' ', 0) }
+
+// writeSites writes a line per site; otherwise stands in front of why one cannot be patched.
+func writeSites(t *tabwriter.Writer, sites []Site, otherwise string, n *total) {
+	n.sites += len(sites)
+	for _, s := range sites {
 		verdict := "patchable"
 		if s.Patchable {
-			patchable++
+			n.patchable++
 		} else {
-			verdict = "reads memory: " + s.Why
+			verdict = visible(otherwise + s.Why)
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s:%d\n", s.Addr, s.Form, verdict, cell(visible(s.Func)), orDash(visible(s.File)), s.Line)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", s.Addr, s.Form, verdict, cell(visible(s.Func)), place(s.File, s.Line))
 	}
-	_ = t.Flush() // a strings.Builder takes everything
-	return patchable
+}
+
+func place(file string, line int) string { return fmt.Sprintf("%s:%d", orDash(visible(file)), line) }
+
+func (c *Call) write(b *strings.Builder, n *total) {
+	heading(b, c.Name, c.Desc)
+	fmt.Fprintf(b, "\n  %s at %s, %s", orDash(visible(c.Symbol)), c.Addr, cell(visible(c.Type)))
+	switch {
+	case len(c.Forwarders) == 0:
+		b.WriteString(", no forwarder: calls load the variable\n")
+	case len(c.Sites) == 0:
+		b.WriteString(", no direct calls\n")
+	default:
+		b.WriteString("\n")
+	}
+	t := columns(b)
+	for _, f := range c.Forwarders {
+		fmt.Fprintf(t, "  %s\tforwarder\t\t%s\t%s\n", f.Addr, cell(visible(f.Func)), place(f.File, f.Line))
+	}
+	writeSites(t, c.Sites, "calls the forwarder: ", n)
+	_ = t.Flush()
+	for _, o := range c.Others {
+		fmt.Fprintf(b, "  %s  %s  %s: %s\n", o.Addr, cell(visible(o.Func.Func)), place(o.File, o.Line), visible(o.Why))
+	}
+}
+
+func (in *Indirect) write(b *strings.Builder) {
+	if in.Calls == 0 {
+		b.WriteString("\nno indirect calls by way of retpolines: the program was built without -gcflags=all=-spectre=ret\n")
+		return
+	}
+	b.WriteString("\nindirect calls\n")
+	t := columns(b)
+	for _, f := range in.Functions {
+		verdict := "promotable"
+		if !f.Promotable {
+			verdict = "left alone: " + f.Why
+		}
+		fmt.Fprintf(t, "  %d\t%s\t%s\n", f.Calls, visible(verdict), cell(visible(f.Func)))
+	}
+	_ = t.Flush()
 }
 
 // visible returns s with everything but printable characters escaped as in a Go string.
