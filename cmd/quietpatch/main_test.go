@@ -152,6 +152,7 @@ func TestUsageErrors(t *testing.T) {
 		{"demo", "--cpu", "100000"},
 		{"demo", "--no-such-flag"},
 		{"demo", "extra"},
+		{"vet", "--no-such-flag"},
 		{"no-such-command"},
 	} {
 		out, errs, code := runCommand(t, args...)
@@ -179,7 +180,7 @@ func TestVerdict(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"demo", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"demo", "--help"}, {"sites", "--help"}, {"vet", "--help"}} {
 		out, errs, code := runCommand(t, args...)
 		if code != exitOK || !strings.Contains(out, "Exit codes: 0") || !strings.Contains(out, "Examples:") {
 			t.Errorf("%v: exit code %d, want 0, the exit codes and examples\n%s%s", args, code, out, errs)

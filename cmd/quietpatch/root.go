@@ -60,18 +60,19 @@ func newRootCommand() *cobra.Command {
 		Short: "Static keys for Go: change the code of a running program quietly",
 		Long: `quietpatch changes the machine code of a running Go program while its threads
 go on running it. This command shows what that costs, and what it would change
-in a binary.
+in a binary, and finds source code that it could not.
 
 Exit codes: 0 all is well; 1 the command ran, and what it measured or checked
 has failed; 2 wrong usage, or the command could not run.`,
 		Example: `  quietpatch demo
   quietpatch demo --json
   quietpatch sites ./server
+  quietpatch vet ./...
   quietpatch sim --exhaustive`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDemoCommand(), newSitesCommand(), newSimCommand(), newBenchCommand())
+	root.AddCommand(newDemoCommand(), newSitesCommand(), newVetCommand(), newSimCommand(), newBenchCommand())
 	return root
 }
