@@ -93,8 +93,6 @@ func callAt(w *Walker, addr uint64) (Site, bool) {
 func (s *Site) judgeForwarded(img Image) {
 	switch {
 	case !s.Patchable():
-	case deferred(s.Func):
-		s.Why = "a deferred call: what it calls directly may recover a panic, which the function behind a forwarder may not"
 	case s.Form == insn.CallRel && !stackChecked(bytesAt(img.Text(), s.Entry)):
 		s.Why = "the caller is nosplit: the forwarder makes sure that there is stack for the function behind it"
 	}
@@ -119,12 +117,6 @@ func stackChecked(code []byte) bool {
 		code = code[in.Len:]
 	}
 	return false
-}
-
-// deferred reports whether the function is one that the compiler made to defer a call
-// with arguments (cmd/compile/internal/ir, closure names).
-func deferred(fn string) bool {
-	return strings.HasPrefix(fn[strings.LastIndexByte(fn, '.')+1:], "deferwrap")
 }
 
 // bytesAt returns the text from addr to the end of its segment, nil outside of text.

@@ -158,8 +158,6 @@ func TestFindForwarded(t *testing.T) {
 		{"main.f", "49 3b 67 10 76 10 55 48 89 e5 e8 F 5d c3", "nosplit"}, // 16(R15)
 		{"main.f", "e8 F 49 3b 66 10 c3", "nosplit"},
 		{"main.f", "e9 F", ""}, // a wrapper's jump: its caller's stack
-		{"main.f.deferwrap1", "49 3b 66 10 76 10 55 e8 F 5d c3", "deferred"},
-		{"main.f.deferwrap12", "49 3b 66 10 76 10 55 e8 F 5d c3", "deferred"},
 		{"os.f", "49 3b 66 10 76 10 55 e8 F 5d c3", "fork and exec"},
 	} {
 		img := fakeImage{targets: map[string]uint64{}}
