@@ -101,7 +101,7 @@ type Event = engine.Event
 // Subscribe makes f hear of every batch that changes a key, when it is over: so that
 // a spike of latency can be blamed on a flip, or the flip be cleared. f runs on the
 // goroutine that made the change, under the engine's lock: it must be quick and must
-// not call this package or package statickey. The returned function ends it.
+// not call this package or those beside it (statickey, staticcall, dyncall). The returned function ends it.
 //
 // Batches also appear in execution traces (runtime/trace) as regions named
 // quietpatch.batch, with a log message in the category quietpatch.

@@ -25,7 +25,7 @@ func (e *Engine) armLocked(keys []*Key) {
 	e.clear()
 	for _, k := range keys {
 		v := k.value()
-		if k.callees != nil {
+		if k.callees != nil && k.armed == 0 { // else what it shows has its place
 			k.callees.meet(loadFunc(k.callees.addr))
 			k.callees.lead(v)
 		}

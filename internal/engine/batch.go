@@ -79,8 +79,8 @@ func (e *Engine) applyLocked(changes []Change, noWait bool) error {
 	for _, c := range changes {
 		c.Key.wasSet = true
 	}
-	meetCallees(changes)
 	if todo := pending(changes); len(todo) > 0 {
+		meetCallees(todo)
 		report := e.watch(todo, noWait)
 		err := e.change(todo, noWait)
 		e.sweepCallees(todo)
@@ -129,6 +129,11 @@ func (e *Engine) change(changes []Change, noWait bool) error {
 	}
 	if e.stuck != nil {
 		return e.stuck.err // its traps need the vector
+	}
+	if noWait {
+		if err := calleesWait(changes); err != nil {
+			return err
+		}
 	}
 	leadCallees(changes)
 	if err := e.syncStubs(); err != nil {

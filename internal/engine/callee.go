@@ -21,6 +21,7 @@ import (
 // enter them by way of text. Covered by the engine's lock.
 type callees struct {
 	e       *Engine
+	k       *Key
 	addr    *unsafe.Pointer // the variable
 	nothing unsafe.Pointer  // the function that stands for none, nil if there is no such
 	void    bool            // it has no results
@@ -52,7 +53,7 @@ func (e *Engine) CallAt(addr unsafe.Pointer, nothing Func, void bool, current fu
 	return e.recordAt(addr, current, install, func() *Key {
 		c := &callees{e: e, addr: (*unsafe.Pointer)(addr), nothing: nothing, void: void, known: map[int64]*callee{}}
 		k := NewKey(addr, int(unsafe.Sizeof(uintptr(0))), c)
-		k.callees = c
+		k.callees, c.k = c, k
 		c.meet(loadFunc(c.addr))
 		return k
 	})
@@ -114,14 +115,15 @@ func (c *callees) meet(fn Func) {
 
 // lead says where sites go that call the function: straight to its code if it has no
 // context, as one that the compiler laid down in read-only memory; else to a stub. Where
-// that is not possible now they go by way of the forwarder, which is right, too.
+// that is not possible they go by way of the forwarder, which is right, too: so for
+// functions that may recover a panic, and as long as there is no site to lead anywhere.
 func (c *callees) lead(v int64) {
 	f := c.known[v]
-	if f == nil || f.to.Entry != 0 || c.e.img == nil || c.e.m == nil {
+	if f == nil || f.to.Entry != 0 || c.e.off != "" || c.e.m == nil || c.k.armed+c.k.unarmed == 0 || c.e.recovers(f.entry) {
 		return
 	}
 	f.to.Nothing = f.fn == c.nothing && c.void
-	if c.e.img.Constant(uintptr(f.fn)) {
+	if !c.needsStub(f) {
 		f.to.Entry = uint64(f.entry)
 		return
 	}
@@ -131,6 +133,15 @@ func (c *callees) lead(v int64) {
 		return
 	}
 	f.stub, f.to.Entry = at, uint64(at)
+}
+
+// needsStub reports whether the function is a closure, which wants its context.
+func (c *callees) needsStub(f *callee) bool { return !c.e.img.Constant(uintptr(f.fn)) }
+
+// waits reports whether leading sites to the function takes a new stub, and so a sync.
+func (c *callees) waits(v int64) bool {
+	f := c.known[v]
+	return f != nil && f.to.Entry == 0 && c.e.m != nil && c.k.armed > 0 && c.needsStub(f) && !c.e.recovers(f.entry)
 }
 
 // code returns the instruction of a site that goes to the function v.
@@ -170,6 +181,7 @@ func (c *callees) sweepStub(v int64, f *callee, now grace.Period) {
 	case !f.leaving:
 		f.leaving, f.left = true, now
 		c.e.leaving++
+		c.e.reapLater(reapMin)
 	case f.left.OverBy(now):
 		c.e.freeStub(f.stub)
 		c.e.leaving--

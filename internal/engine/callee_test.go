@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -271,4 +272,76 @@ func TestCallSearch(t *testing.T) {
 		}
 	}()
 	callSites(0)
+}
+
+// TestReap: a closure that was left is let go although nobody calls the engine again.
+func TestReap(t *testing.T) {
+	c := newCalls(t, "int3")
+	if err := c.update(closure(5)); err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.reaping = false
+	c.mu.Unlock()
+	if err := c.update(callOne); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		runtime.GC()
+		c.mu.Lock()
+		freed, left := c.f.freed, c.leaving
+		c.mu.Unlock()
+		if freed == 1 && left == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d stubs freed, %d left after a minute", freed, left)
+		}
+	}
+	c.shows(1)
+}
+
+// TestCallNoWait: a new closure is refused, what has its place is not.
+func TestCallNoWait(t *testing.T) {
+	if testBackend != BackendAlias {
+		t.Skip("needs alias, where a call is changed by one store")
+	}
+	c := newCalls(t, "store")
+	syncs := c.f.syncs
+	err := c.ApplyNoWait([]Change{CallChange(c.k, fn(closure(5)))})
+	if !errors.Is(err, ErrNoWait) || c.f.syncs != syncs {
+		t.Errorf("%v, %d syncs", err, c.f.syncs-syncs)
+	}
+	c.shows(1)
+}
+
+// TestCallLateStub: what is shown keeps its place, also when another would be possible
+// now.
+func TestCallLateStub(t *testing.T) {
+	c := newCalls(t, "int3")
+	if err := c.Disarm(); err != nil {
+		t.Fatal(err)
+	}
+	at := c.k.sites[0].addr
+	const call = 0xE8
+	c.breakpoint(at, call, trapByte)
+	if err := c.Arm(); err != nil {
+		t.Fatal(err)
+	}
+	c.f.failStubs = errInjected
+	if err := c.update(closure(5)); err != nil {
+		t.Fatal(err)
+	}
+	c.breakpoint(at, trapByte, call)
+	c.shows(5)
+	c.f.failStubs = nil
+	if err := c.Arm(); err != nil {
+		t.Fatal(err)
+	}
+	for v := range 3 {
+		if err := c.update(closure(v)); err != nil {
+			t.Fatal(err)
+		}
+		c.shows(v)
+	}
 }

@@ -22,7 +22,7 @@ func (e *Engine) search(keys []*Key) error {
 		if !e.img.InData(uintptr(k.addr)) {
 			k.searched = true
 			k.plain = "it is not a package-level variable (it is on the heap or a stack, or was copied)"
-			e.problem("%s is an ordinary byte without sites: %s", k.label(), k.plain)
+			e.problem("%s is an ordinary variable without sites: %s", k.label(), k.plain)
 			continue
 		}
 		wanted = append(wanted, k)

@@ -57,7 +57,7 @@ func (e *Engine) Indirects(pick func(fn string) bool) ([]*Indirect, error) {
 	for i, t := range thunks {
 		addrs[i] = t.Addr
 	}
-	var out []*Indirect
+	var out, fresh []*Indirect
 	for _, s := range site.FindCalls(e.img, addrs, pick) {
 		if !s.Patchable() {
 			continue
@@ -65,16 +65,28 @@ func (e *Engine) Indirects(pick func(fn string) bool) ([]*Indirect, error) {
 		c := e.indirectAt(uintptr(s.Addr))
 		if c == nil {
 			c = &Indirect{site: e.newSite(&s), fn: s.Func, thunk: thunks[s.Key].Addr, reg: thunks[s.Key].Reg}
-			e.indirects = append(e.indirects, c)
+			fresh = append(fresh, c)
 		}
 		out = append(out, c)
 	}
+	e.indirects = append(e.indirects, fresh...)
 	slices.SortFunc(e.indirects, func(a, b *Indirect) int { return cmp.Compare(a.site.addr, b.site.addr) })
 	for _, s := range e.img.Text() {
 		e.searched.TextBytes += len(s.Bytes)
 	}
 	e.searched.NS += time.Since(start).Nanoseconds()
 	return out, nil
+}
+
+// InText reports whether addr lies in the text of the executable, so that it can be
+// reached from stubs.
+func (e *Engine) InText(addr uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.loadImage() != nil {
+		return false
+	}
+	return e.img.InText(uintptr(addr))
 }
 
 // indirectAt returns the call that the byte at addr belongs to.
@@ -107,30 +119,45 @@ type Redirect struct {
 	Code func(at uint64) ([]byte, error)
 }
 
-// Redirect carries out all redirects in one batch. Calls that somebody else has
-// changed are left out and returned; they stay as they are from then on. On an error
-// nothing has changed, but as the error says. Stubs that nothing leads to any more are
-// freed after a grace period.
-func (e *Engine) Redirect(list []Redirect) (refused []*Indirect, err error) {
+// Redirected says what came of a batch.
+type Redirected struct {
+	// Refused are calls that somebody else has changed. They stay as they are from
+	// then on.
+	Refused []*Indirect
+	// Unmade are calls for which no stub could be made, Why the last reason. They are
+	// as they were.
+	Unmade []*Indirect
+	Why    error
+}
+
+// Redirect carries out all redirects in one batch, but for those that it returns. On an
+// error nothing has changed, but as the error says. Stubs that nothing leads to any more
+// are freed after a grace period.
+func (e *Engine) Redirect(list []Redirect) (out Redirected, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.recoverLocked(); err != nil {
-		return nil, err
+		return out, err
 	}
 	if e.off != "" {
-		return nil, fmt.Errorf("%w: %s", errNotReady, e.off)
+		return out, fmt.Errorf("%w: %s", errNotReady, e.off)
 	}
 	if err := e.bringUp(); err != nil {
-		return nil, err
+		return out, err
 	}
 	e.clear()
-	stubs, err := e.redirectPokes(list)
+	stubs, err := e.redirectPokes(list, &out)
 	if err == nil {
 		err = e.syncStubs()
 	}
 	if err != nil {
-		e.leave(stubs...)
-		return nil, err
+		for _, at := range stubs {
+			if at != 0 {
+				e.freeStub(at) // nothing has ever led there
+			}
+		}
+		e.clear()
+		return out, err
 	}
 	report := e.watchCalls(len(e.pokes))
 	err = e.redirectLocked()
@@ -144,7 +171,7 @@ func (e *Engine) Redirect(list []Redirect) (refused []*Indirect, err error) {
 	}
 	for i, r := range list {
 		if r.Call.site.state == Refused {
-			refused = append(refused, r.Call)
+			out.Refused = append(out.Refused, r.Call)
 		}
 		gone := stubs[i]
 		if done[&r.Call.site] {
@@ -155,12 +182,12 @@ func (e *Engine) Redirect(list []Redirect) (refused []*Indirect, err error) {
 	e.clear()
 	e.freeLeft()
 	e.hurry()
-	return refused, err
+	return out, err
 }
 
 // redirectPokes makes the stubs and describes the batch. It returns the stubs in the
 // order of the list, 0 for none.
-func (e *Engine) redirectPokes(list []Redirect) ([]uintptr, error) {
+func (e *Engine) redirectPokes(list []Redirect, out *Redirected) ([]uintptr, error) {
 	stubs := make([]uintptr, len(list))
 	for i, r := range list {
 		if r.Call.site.state == Refused {
@@ -169,7 +196,9 @@ func (e *Engine) redirectPokes(list []Redirect) ([]uintptr, error) {
 		if r.Code != nil {
 			at, err := e.makeStub(r.Size, r.Code)
 			if err != nil {
-				return stubs, fmt.Errorf("%s: the call at %#x: %w", r.Call.fn, r.Call.site.addr, err)
+				out.Unmade = append(out.Unmade, r.Call)
+				out.Why = fmt.Errorf("%s: the call at %#x: %w", r.Call.fn, r.Call.site.addr, err)
+				continue
 			}
 			stubs[i] = at
 		}
@@ -226,6 +255,7 @@ func (e *Engine) leave(stubs ...uintptr) {
 			e.leaving++
 		}
 	}
+	e.reapLater(reapMin)
 }
 
 // freeLeft begins the grace periods that may begin, and frees what they are over for.

@@ -76,12 +76,12 @@ func (e *Engine) recordAt(addr unsafe.Pointer, current func() *Key, install func
 		return e.known(h), nil
 	}
 	if k := e.byAddr[addr]; k != nil {
-		e.problem("%s was overwritten by assignment; its byte and its checks may differ until it is set: use Set", k.label())
+		e.problem("%s was overwritten by assignment; what armed sites do and what is in memory may differ until it is set: use Set, or Update", k.label())
 		install(k)
 		return k, nil
 	}
 	if h != nil {
-		err := fmt.Errorf("%w: a copy of %s is in use; a copy is an ordinary byte without sites: use the key itself, by pointer",
+		err := fmt.Errorf("%w: a copy of %s is in use; a copy is an ordinary variable without sites: use the key itself, by pointer",
 			ErrPlain, h.label())
 		e.problem("%v", err)
 		return nil, err

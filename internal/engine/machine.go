@@ -9,11 +9,14 @@ import (
 // image is the executable that holds the keys and their sites.
 type image interface {
 	site.Image
+	site.Code
 	// Read makes Text ready, Release gives its memory back.
 	Read() error
 	Release()
 	// InData reports whether addr is in the executable's own writable data.
 	InData(addr uintptr) bool
+	// InText reports whether addr is in the executable's own text.
+	InText(addr uintptr) bool
 	// Constant reports whether addr is in memory that the executable came with and
 	// that nobody can write.
 	Constant(addr uintptr) bool

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/quietpatch/quietpatch/internal/arena"
@@ -20,6 +21,38 @@ type stubMemory interface {
 // leavingMax is how many stubs may wait for the world to stop by itself; it stops for
 // every garbage collection. Beyond it, it is stopped for them.
 const leavingMax = 4096
+
+// reapMin is how long after a stub was left the engine looks whether it may be freed, if
+// nobody has come by to do it. From look to look it waits twice as long, up to reapMax.
+const (
+	reapMin = time.Second
+	reapMax = time.Minute
+)
+
+// reapLater makes sure that the engine looks.
+func (e *Engine) reapLater(after time.Duration) {
+	if e.reaping || e.leaving == 0 {
+		return
+	}
+	e.reaping = true
+	time.AfterFunc(after, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.reaping = false
+		e.sweepAll()
+		e.reapLater(min(2*after, reapMax))
+	})
+}
+
+// sweepAll lets go of all that nothing leads to.
+func (e *Engine) sweepAll() {
+	for _, k := range e.keys {
+		if k.callees != nil {
+			k.callees.sweep(k.value())
+		}
+	}
+	e.freeLeft()
+}
 
 // makeStub puts code near the text. Nothing leads there yet.
 //
@@ -96,6 +129,17 @@ func leadCallees(changes []Change) {
 	}
 }
 
+// calleesWait returns an error if a change needs a new stub: a sync comes behind it.
+func calleesWait(changes []Change) error {
+	for _, c := range changes {
+		if c.Key.callees != nil && c.Key.callees.waits(c.Value) {
+			return fmt.Errorf("%w: %s: %s is a closure that is new here, and a sync comes behind its stub; use Update",
+				ErrNoWait, c.Key.label(), c.Key.text(c.Value))
+		}
+	}
+	return nil
+}
+
 // sweepCallees lets go of what the changes may have left behind; if too much waits for
 // the world to stop, it is stopped, once for all.
 func (e *Engine) sweepCallees(changes []Change) {
@@ -109,17 +153,13 @@ func (e *Engine) sweepCallees(changes []Change) {
 
 // hurry stops the world if too many stubs wait for that, and lets go of them.
 func (e *Engine) hurry() {
-	if e.leaving <= leavingMax || e.stuck != nil || e.owed != nil || e.soon {
+	if e.leaving <= max(leavingMax, 2*e.hurried) || e.stuck != nil || e.owed != nil || e.soon {
 		return
 	}
 	if _, err := grace.Synchronize(); err != nil {
 		e.problem("%v", err)
 	}
 	e.count.GraceStops++
-	for _, k := range e.keys {
-		if k.callees != nil {
-			k.callees.sweep(k.value())
-		}
-	}
-	e.freeLeft()
+	e.sweepAll()
+	e.hurried = e.leaving // what it did not help
 }

@@ -213,6 +213,7 @@ func newWorld(t *testing.T, strategy string) *world {
 	t.Helper()
 	alpha, beta = false, false
 	w := &world{Engine: newEngine(), t: t, f: &faulty{}}
+	w.reaping = true // no timers: the engines of these tests share one arena
 	w.openM = func(img image, o Options, ours func(uintptr, byte) bool) (machine, error) {
 		m, err := openMachine(img, o, ours)
 		if err != nil {
