@@ -23,14 +23,16 @@
 // A call goes where it went before, always: a stub only compares and jumps. It changes no
 // register that holds an argument, it pushes nothing, and it is no frame: tracebacks,
 // panics, the garbage collector and stack growth see the caller and the callee. A CPU
-// profile attributes the few nanoseconds inside of a stub to _ExternalCode.
+// profile attributes the few nanoseconds inside of a stub to _ExternalCode, or in a
+// position-independent program to a bare address below runtime._System.
 //
 // Speculation: a direct jump behind a compare can be predicted wrongly only to a function that
 // this call has gone to before, often; that is the point (and what the kernel's series of
 // 2019 argues). Whoever cannot accept that for a function leaves it out ([Options.Except]).
 //
 // Left out always: packages runtime, syscall, os, internal/... and their like, which run
-// between fork and exec; functions in assembly; this module's own machinery.
+// between fork and exec; functions in assembly; crypto/internal/fips140, which is to stay
+// as it was validated; this module's own machinery.
 //
 // # Learning
 //

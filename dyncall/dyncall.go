@@ -105,8 +105,11 @@ func Settle(ctx context.Context) error {
 		return nil
 	}
 	l.mu.Lock()
-	settled := l.settled
+	settled, quiet := l.settled, l.quiet()
 	l.mu.Unlock()
+	if quiet {
+		return nil
+	}
 	select {
 	case <-settled:
 		return nil

@@ -32,6 +32,7 @@ type learner struct {
 	unseen   int          // calls that were never counted
 	settled  chan struct{}
 	err      error // of the last batch; nil when it was carried out
+	unmade   error // why the last stub could not be made, in that batch
 	events   []Event
 	relearns uint64
 }
@@ -54,10 +55,11 @@ type step struct {
 	clear   []int
 }
 
-// valid reports whether a function begins at the address.
+// valid reports whether a function of the executable begins at the address: a plugin's
+// may be out of reach.
 func valid(addr uint64) bool {
 	f := runtime.FuncForPC(uintptr(addr))
-	return f != nil && uint64(f.Entry()) == addr
+	return f != nil && uint64(f.Entry()) == addr && engine.Default.InText(addr)
 }
 
 // reset forgets all that was learned. The calls go to their retpolines.
@@ -132,11 +134,17 @@ func (l *learner) poll(now time.Duration) time.Duration {
 	if l.err = l.carryOut(now); l.err != nil {
 		return retryAfter
 	}
-	if counted, _ := l.sched.Len(); counted == 0 && l.unseen == 0 {
+	if l.quiet() {
 		close(l.settled)
 		l.settled = make(chan struct{})
 	}
 	return max(l.sched.Wait(now), time.Millisecond)
+}
+
+// quiet reports whether every call was looked at and none is being counted.
+func (l *learner) quiet() bool {
+	counted, _ := l.sched.Len()
+	return counted == 0 && l.unseen == 0
 }
 
 // carryOut patches what the verdicts say, then clears lines.
@@ -147,22 +155,22 @@ func (l *learner) carryOut(now time.Duration) error {
 			list = append(list, l.redirect(s))
 		}
 	}
-	var refused []*engine.Indirect
+	var out engine.Redirected
 	var err error
 	if len(list) > 0 {
-		refused, err = engine.Default.Redirect(list)
+		out, err = engine.Default.Redirect(list)
 	}
 	for _, s := range l.todo {
-		switch {
-		case err != nil && s.verdict.Change:
+		if s.verdict.Change && (err != nil || slices.Contains(out.Unmade, l.calls[s.id])) {
 			l.failed(s.id, now)
-		default:
+		} else {
 			l.settle(s)
 		}
 	}
-	for _, c := range refused {
+	for _, c := range out.Refused {
 		l.drop(slices.Index(l.calls, c))
 	}
+	l.unmade = out.Why
 	return err
 }
 
@@ -217,6 +225,10 @@ func (l *learner) settle(s step) {
 // A call that was about to be counted waits; one that is counted still is.
 func (l *learner) failed(id int, now time.Duration) {
 	p := &l.now[id]
+	if !p.seen {
+		p.seen = true
+		l.unseen--
+	}
 	v := l.sites[id].Failed(p.targets[:p.n], p.counted, now)
 	if p.counted {
 		l.table.clear(p.row, -1)

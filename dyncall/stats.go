@@ -1,6 +1,7 @@
 package dyncall
 
 import (
+	"cmp"
 	"runtime"
 
 	"github.com/quietpatch/quietpatch/internal/learn"
@@ -22,7 +23,8 @@ type Statistics struct {
 	// Hits and Misses are the calls that were counted: only a small part of all.
 	Hits   uint64 `json:"hits"`
 	Misses uint64 `json:"misses"`
-	// Error is why the last batch could not be carried out, "" if it was.
+	// Error is why the last batch could not be carried out, in whole or for one call; "" if
+	// it was.
 	Error string `json:"error"`
 }
 
@@ -77,8 +79,8 @@ func Stats() Statistics {
 			s.Cold++
 		}
 	}
-	if l.err != nil {
-		s.Error = l.err.Error()
+	if err := cmp.Or(l.err, l.unmade); err != nil {
+		s.Error = err.Error()
 	}
 	return s
 }
