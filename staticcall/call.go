@@ -55,7 +55,8 @@ type Site = engine.SiteInfo
 //
 // Cost: as for Set. A batch that is stores only (the strategy store, on the backend alias,
 // where each displacement that changes lies in one aligned quadword) has one sync, any
-// other three; the first Update of a call finds and arms its sites.
+// other three, and one more if there is a new closure in it; the first Update of a call finds
+// and arms its sites.
 func (c *Call[F]) Update(f F) error {
 	ch, err := c.change(f)
 	if err != nil {

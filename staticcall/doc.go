@@ -50,9 +50,9 @@
 //
 //	func (t *Table) Hash(k string) uint64 { return hash.Func()(t, k) }
 //
-// Calls in functions that are marked nosplit, and deferred calls with arguments, always go
-// through the forwarder: the one needs its check of the stack, the other must not let an
-// implementation recover a panic that it could not recover before.
+// Calls in functions that are marked nosplit always go through the forwarder: they need its
+// check of the stack. So do all calls while the implementation is a function that itself
+// calls recover: what that does depends on who called the function.
 //
 // A direct call has one stack frame less than one through the forwarder. Code that counts
 // frames (runtime.Caller with a number, in an implementation) sees the difference.
@@ -61,8 +61,11 @@
 //
 // Any function of the type: a plain one, a method value, a closure. A closure is reached
 // by way of a stub, two instructions that load its context; it is kept alive as long as
-// any thread may enter it, and the stub's memory is used again only behind the next stop
-// of the world after that (any garbage collection has one).
+// any thread may enter it, which is known behind the next stop of the world after it was
+// replaced (any garbage collection has one), and noticed within a minute.
+//
+// Assigning to the variable itself (sum = staticcall.New(f)) behind the back of sites that
+// are armed leaves them with the old function: use Update.
 //
 // After Update(nil) calls panic as calls of a nil function do, unless the variable was made
 // by [NewCond]: then they do nothing and return zero values, and a direct call of a
