@@ -3,15 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/bench"
 	"github.com/spf13/cobra"
 )
 
-const benchLong = `Measures what keys cost, in a Go program that it writes, builds with the Go
-toolchain in PATH, runs and removes. Inside of the repository the library is the
-copy there, elsewhere the version that this command was built from.
+const benchLong = `Measures what keys cost (scale, checks) and what calls cost (calls; see its --help),
+in a Go program that it writes, builds with the Go toolchain in PATH, runs and
+removes. Inside of the repository the library is the copy there, elsewhere the
+version that this command was built from.
 
 scale: flips of 1 to all (100,000) sites by each strategy on each backend, one process
 per backend, with a busy thread on another CPU that runs some of the sites. A bare
@@ -36,18 +38,19 @@ const benchScale = "scale"
 func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure flips of 100,000 sites, finding them, and single checks",
+		Short: "Measure flips of 100,000 sites, finding them, single checks, and calls",
 		Long:  benchLong,
 		Example: `  quietpatch bench scale
   quietpatch bench scale --json --backend alias
-  quietpatch bench checks`,
+  quietpatch bench checks
+  quietpatch bench calls --json`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("bench: expected what to measure: scale or checks (see quietpatch bench --help)")
+			return errors.New("bench: expected what to measure: scale, checks or calls (see quietpatch bench --help)")
 		},
 	}
 	cmd.AddCommand(newBenchPart(benchScale, "Measure flips, discovery and checks"),
-		newBenchPart("checks", "Measure single checks only"))
+		newBenchPart("checks", "Measure single checks only"), newBenchCallsCommand())
 	return cmd
 }
 
@@ -78,12 +81,26 @@ func newBenchPart(name, short string) *cobra.Command {
 
 func runBench(cmd *cobra.Command, o bench.Options, asJSON bool) error {
 	res, err := bench.Run(cmd.Context(), o, cmd.ErrOrStderr())
+	if err != nil {
+		return benchError(err)
+	}
+	return printBench(cmd, res, asJSON, res.Interrupted)
+}
+
+// benchError tells a program that failed from one that did not run.
+func benchError(err error) error {
 	if errors.As(err, new(*bench.RunError)) {
 		return failedError{err}
 	}
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+type benchResult interface {
+	WriteJSON(w io.Writer) error
+	WriteTable(w io.Writer) error
+}
+
+func printBench(cmd *cobra.Command, res benchResult, asJSON, interrupted bool) error {
 	write := res.WriteTable
 	if asJSON {
 		write = res.WriteJSON
@@ -91,7 +108,7 @@ func runBench(cmd *cobra.Command, o bench.Options, asJSON bool) error {
 	if err := write(cmd.OutOrStdout()); err != nil {
 		return err
 	}
-	if res.Interrupted {
+	if interrupted {
 		return errors.New("interrupted: the rows are not complete")
 	}
 	return nil

@@ -12,13 +12,16 @@ func TestBenchUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"bench"}, "scale or checks"},
+		{[]string{"bench"}, "scale, checks or calls"},
 		{[]string{"bench", "nonsense"}, "nonsense"},
 		{[]string{"bench", "scale", "--backend", "nonsense"}, `"nonsense"`},
 		{[]string{"bench", "scale", "--sites", "12"}, "12"},
 		{[]string{"bench", "scale", "--sites", "0"}, "found 0"},
 		{[]string{"bench", "checks", "--time", "-1s"}, "-1s"},
 		{[]string{"bench", "checks", "--sites", "1000"}, "--sites"},
+		{[]string{"bench", "calls", "--time", "-1s"}, "-1s"},
+		{[]string{"bench", "calls", "nonsense"}, "nonsense"},
+		{[]string{"bench", "calls", "--workload", "nonsense"}, `"nonsense"`},
 	} {
 		out, errs, code := runCommand(t, c.args...)
 		if code != exitUsage || !strings.Contains(errs, c.want) || out != "" {

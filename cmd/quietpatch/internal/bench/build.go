@@ -19,11 +19,33 @@ type program struct {
 	binary  string
 	buildNS int64
 	source  string // where the library comes from
+	from    module
+	tool    string
 }
 
 // build writes and builds the program. Without sites it has only the checks. The caller
 // removes it.
 func build(ctx context.Context, sites int) (*program, error) {
+	p, err := newProgram(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.binary = filepath.Join(p.dir, "bench")
+	plan, err := newPlan(sites)
+	if err == nil {
+		err = errors.Join(plan.writeProgram(p.dir), p.from.writeGoMod(p.dir))
+	}
+	if err == nil {
+		err = p.compile(ctx, p.binary)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.remove())
+	}
+	return p, nil
+}
+
+// newProgram finds the toolchain and the library, and makes a folder for a program.
+func newProgram(ctx context.Context) (*program, error) {
 	tool, err := goTool()
 	if err != nil {
 		return nil, err
@@ -32,26 +54,14 @@ func build(ctx context.Context, sites int) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := newPlan(sites)
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "quietpatch-bench-")
 	if err != nil {
 		return nil, err
 	}
-	p := &program{dir: dir, binary: filepath.Join(dir, "bench"), source: from.dir}
+	p := &program{dir: dir, source: from.dir, from: from, tool: tool}
 	if from.dir == "" {
 		p.source = libraryModule + "@" + from.version
 	}
-	if err := errors.Join(plan.writeProgram(dir), from.writeGoMod(dir)); err != nil {
-		return nil, errors.Join(err, p.remove())
-	}
-	start := time.Now()
-	if err := p.compile(ctx, tool); err != nil {
-		return nil, errors.Join(err, p.remove())
-	}
-	p.buildNS = time.Since(start).Nanoseconds()
 	return p, nil
 }
 
@@ -74,16 +84,24 @@ func (m module) writeGoMod(dir string) error {
 // without the user's build flags: they could add race detection, or leave out
 // inlining. -trimpath lets the go command find what an earlier run compiled, in
 // another folder.
-func (p *program) compile(ctx context.Context, tool string) error {
-	cmd := exec.CommandContext(ctx, tool, "build", "-mod=mod", "-trimpath", "-o", p.binary, ".")
-	cmd.Dir = p.dir
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false", "GOOS=linux", "GOARCH=amd64")
+func (p *program) compile(ctx context.Context, binary string, flags ...string) error {
+	start := time.Now()
+	args := append([]string{"build", "-mod=mod", "-trimpath", "-o", binary}, flags...)
+	cmd := p.goCommand(ctx, append(args, ".")...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go build of the benchmark's program: %w\n%s", err, firstLines(errs.String(), 20))
 	}
+	p.buildNS += time.Since(start).Nanoseconds()
 	return nil
+}
+
+func (p *program) goCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, p.tool, args...)
+	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false", "GOOS=linux", "GOARCH=amd64")
+	return cmd
 }
 
 func firstLines(text string, n int) string {

@@ -8,7 +8,11 @@
 // (run.go). What the program does is in package prog, whose files are embedded
 // here and copied next to the generated ones.
 //
-// Place in the flow: the subcommand calls Run and prints the Result as a table or
-// as JSON. It may not patch anything in its own process: all that is measured
+// And it measures what calls cost (calls*.go): direct, indirect, through retpolines
+// and promoted, in a program whose files are package callprog, which is built with and
+// without retpolines.
+//
+// Place in the flow: the subcommand calls Run or RunCalls and prints the result as a
+// table or as JSON. It may not patch anything in its own process: all that is measured
 // happens in the program.
 package bench

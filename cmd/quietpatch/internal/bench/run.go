@@ -128,15 +128,12 @@ func (r *runner) all(o Options) error {
 // run starts the program once. A report with a reason is returned as nil: the
 // reason is noted.
 func (r *runner) run(args ...string) (*prog.Report, error) {
-	cmd := exec.CommandContext(r.ctx, r.program.binary, args...)
-	cmd.Env = cleanEnv(os.Environ())
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, io.MultiWriter(&errs, r.progress)
-	if err := cmd.Run(); err != nil {
-		return nil, &RunError{Args: args, Last: lastLine(errs.String()), Err: err}
+	out, err := output(r.ctx, r.progress, r.program.binary, args...)
+	if err != nil {
+		return nil, err
 	}
 	var rep prog.Report
-	if err := json.Unmarshal(out.Bytes(), &rep); err != nil {
+	if err := json.Unmarshal(out, &rep); err != nil {
 		return nil, &RunError{Args: args, Last: "its report cannot be read", Err: err}
 	}
 	r.result.Notes = append(r.result.Notes, rep.Notes...)
@@ -147,6 +144,18 @@ func (r *runner) run(args ...string) (*prog.Report, error) {
 		return nil, nil
 	}
 	return &rep, nil
+}
+
+// output starts a program and returns what it prints.
+func output(ctx context.Context, progress io.Writer, binary string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = cleanEnv(os.Environ())
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, io.MultiWriter(&errs, progress)
+	if err := cmd.Run(); err != nil {
+		return nil, &RunError{Args: args, Last: lastLine(errs.String()), Err: err}
+	}
+	return out.Bytes(), nil
 }
 
 // A RunError says that the program was built but failed: a site showed a wrong

@@ -139,14 +139,14 @@ func TestBuildFails(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	p := &program{dir: t.TempDir()}
+	p := &program{dir: t.TempDir(), tool: tool}
 	p.binary = filepath.Join(p.dir, "out")
 	for name, text := range map[string]string{"go.mod": "module x\n", "main.go": "package main\n\nfunc main() { nonsense() }\n"} {
 		if err := writeFile(filepath.Join(p.dir, name), []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := p.compile(t.Context(), tool); err == nil || !strings.Contains(err.Error(), "undefined: nonsense") {
+	if err := p.compile(t.Context(), p.binary); err == nil || !strings.Contains(err.Error(), "undefined: nonsense") {
 		t.Errorf("%v, want the compiler's error", err)
 	}
 }
