@@ -83,6 +83,7 @@ func (e *Engine) applyLocked(changes []Change, noWait bool) error {
 		meetCallees(todo)
 		report := e.watch(todo, noWait)
 		err := e.change(todo, noWait)
+		e.changes = nil // what they were may be collected
 		e.sweepCallees(todo)
 		report(err)
 		if err != nil {

@@ -34,6 +34,7 @@ type callee struct {
 	entry   uintptr     // of its code
 	to      insn.Callee // where sites go; nowhere until lead
 	stub    uintptr     // that loads the closure's context, 0 if it has none
+	why     string      // there is no place
 	leaving bool        // no site leads there any more
 	left    grace.Period
 }
@@ -119,7 +120,12 @@ func (c *callees) meet(fn Func) {
 // functions that may recover a panic, and as long as there is no site to lead anywhere.
 func (c *callees) lead(v int64) {
 	f := c.known[v]
-	if f == nil || f.to.Entry != 0 || c.e.off != "" || c.e.m == nil || c.k.armed+c.k.unarmed == 0 || c.e.recovers(f.entry) {
+	if f == nil || f.to.Entry != 0 || c.e.off != "" || c.e.m == nil || c.k.armed+c.k.unarmed == 0 {
+		return
+	}
+	f.why = ""
+	if c.e.recovers(f.entry) {
+		f.why = "the function calls recover, and does so by way of the forwarder"
 		return
 	}
 	f.to.Nothing = f.fn == c.nothing && c.void
@@ -129,6 +135,7 @@ func (c *callees) lead(v int64) {
 	}
 	at, err := c.e.closureStub(f.fn, uint64(f.entry))
 	if err != nil {
+		f.why = fmt.Sprintf("the function is called by way of the forwarder: %v", err)
 		c.e.problem("%s is called by way of the forwarder: %v", funcName(f.entry), err)
 		return
 	}
@@ -142,6 +149,17 @@ func (c *callees) needsStub(f *callee) bool { return !c.e.img.Constant(uintptr(f
 func (c *callees) waits(v int64) bool {
 	f := c.known[v]
 	return f != nil && f.to.Entry == 0 && c.e.m != nil && c.k.armed > 0 && c.needsStub(f) && !c.e.recovers(f.entry)
+}
+
+// whyNot says why the function has no place that sites can be led to.
+func (c *callees) whyNot(v int64) string {
+	if v == 0 {
+		return "the function is nil: calls go by way of the forwarder, and panic there"
+	}
+	if f := c.known[v]; f != nil && f.why != "" {
+		return f.why
+	}
+	return "the function is out of reach of the call: it is called by way of the forwarder"
 }
 
 // code returns the instruction of a site that goes to the function v.

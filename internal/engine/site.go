@@ -103,7 +103,7 @@ func (e *Engine) whyOf(k *Key, s *Site) string {
 	case s.state == Refused:
 		return e.reasons[s.why]
 	case s.state == Armed && s.form.Transfers() && k.code(s, k.shown) == s.orig:
-		return "the function has no place near the text: it is called by way of the forwarder"
+		return k.callees.whyNot(k.shown)
 	case s.state == Armed && !s.form.Transfers() && !s.holds(k.shown):
 		return fmt.Sprintf("the value %d has no place in this instruction", k.shown)
 	}

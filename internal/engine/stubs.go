@@ -89,8 +89,8 @@ func (e *Engine) syncStubs() error {
 	if !e.unsynced {
 		return nil
 	}
-	if err := e.syncNow("behind new stubs"); err != nil {
-		return err
+	if err := e.sync(); err != nil {
+		return &SiteError{Step: "before 0", Undone: true, Err: fmt.Errorf("the sync behind new stubs: %w", err)}
 	}
 	e.unsynced = false
 	return nil

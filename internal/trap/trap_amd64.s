@@ -153,6 +153,7 @@ TEXT ·publish(SB), NOSPLIT, $0-16
 // Runs into the trap byte of probeSite with ZF set and BX zero, and returns
 // both as the handler left them.
 TEXT ·probe(SB), NOSPLIT, $0-16
+	MOVL	$1, AX	// what a callee that returned here, and not behind the site, would leave
 	XORL	BX, BX
 	CALL	probeSite<>(SB)
 	MOVQ	AX, zf+0(FP)

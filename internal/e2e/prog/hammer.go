@@ -253,11 +253,17 @@ func sites([]string) (any, error) {
 	}
 	r.Keys = statickey.Keys()
 	r.Status = quietpatch.Status()
+	r.RWX = writableCode()
+	return r, nil
+}
+
+// writableCode returns the mappings that are writable and executable.
+func writableCode() (found []string) {
 	maps, _ := os.ReadFile("/proc/self/maps")
 	for line := range strings.Lines(string(maps)) {
 		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], "rwx") {
-			r.RWX = append(r.RWX, line)
+			found = append(found, line)
 		}
 	}
-	return r, nil
+	return found
 }
