@@ -1,7 +1,9 @@
 package dyncall
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -81,7 +83,8 @@ func (l *learner) restore() error {
 		}
 	}
 	if len(list) > 0 {
-		if _, err := engine.Default.Redirect(list); err != nil && engine.Default.Restores() == l.restores {
+		out, err := engine.Default.Redirect(list, l.restores)
+		if err := cmp.Or(err, out.Why); err != nil && !errors.Is(err, engine.ErrRestored) {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package dyncall
 
 import (
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -131,7 +132,10 @@ func (l *learner) poll(now time.Duration) time.Duration {
 		l.now[id].counts = true
 		l.todo = append(l.todo, step{id: id, verdict: l.sites[id].Start(now)})
 	}
-	if l.err = l.carryOut(now); l.err != nil {
+	switch l.err = l.carryOut(now); {
+	case errors.Is(l.err, engine.ErrRestored):
+		return 0 // begin anew
+	case l.err != nil:
 		return retryAfter
 	}
 	if l.quiet() {
@@ -158,7 +162,7 @@ func (l *learner) carryOut(now time.Duration) error {
 	var out engine.Redirected
 	var err error
 	if len(list) > 0 {
-		out, err = engine.Default.Redirect(list)
+		out, err = engine.Default.Redirect(list, l.restores)
 	}
 	for _, s := range l.todo {
 		if s.verdict.Change && (err != nil || slices.Contains(out.Unmade, l.calls[s.id])) {

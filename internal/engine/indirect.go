@@ -124,18 +124,25 @@ type Redirected struct {
 	// Refused are calls that somebody else has changed. They stay as they are from
 	// then on.
 	Refused []*Indirect
-	// Unmade are calls for which no stub could be made, Why the last reason. They are
-	// as they were.
+	// Unmade are calls for which no stub could be made, or that could not be written; Why
+	// is the last reason. They are as they were.
 	Unmade []*Indirect
 	Why    error
 }
 
+// ErrRestored: calls were led back to their thunks meanwhile; see [Engine.Restores].
+var ErrRestored = errors.New("calls were restored")
+
 // Redirect carries out all redirects in one batch, but for those that it returns. On an
 // error nothing has changed, but as the error says. Stubs that nothing leads to any more
-// are freed after a grace period.
-func (e *Engine) Redirect(list []Redirect) (out Redirected, err error) {
+// are freed after a grace period. known is what Restores returned when the list was
+// made: if that has changed the list rests on calls that have moved, and nothing is done.
+func (e *Engine) Redirect(list []Redirect, known uint64) (out Redirected, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.restores != known {
+		return out, ErrRestored
+	}
 	if err := e.recoverLocked(); err != nil {
 		return out, err
 	}
@@ -160,13 +167,9 @@ func (e *Engine) Redirect(list []Redirect) (out Redirected, err error) {
 		return out, err
 	}
 	report := e.watchCalls(len(e.pokes))
-	err = e.redirectLocked()
+	done, err := e.redirectLocked()
 	report(err)
-	done := map[*Site]bool{}
-	if err == nil {
-		for i := range e.pokes {
-			done[e.pokes[i].site] = true
-		}
+	if len(done) > 0 {
 		e.count.Batches++
 	}
 	for i, r := range list {
@@ -174,8 +177,11 @@ func (e *Engine) Redirect(list []Redirect) (out Redirected, err error) {
 			out.Refused = append(out.Refused, r.Call)
 		}
 		gone := stubs[i]
-		if done[&r.Call.site] {
+		switch why, failed := e.failedPokes[&r.Call.site]; {
+		case done[&r.Call.site]:
 			gone, r.Call.stub = r.Call.stub, stubs[i]
+		case failed:
+			out.Unmade, out.Why = append(out.Unmade, r.Call), why
 		}
 		e.leave(gone)
 	}
@@ -215,14 +221,12 @@ func (e *Engine) redirectPokes(list []Redirect, out *Redirected) ([]uintptr, err
 	return stubs, nil
 }
 
-// redirectLocked writes the pokes, without those that turn out to be somebody else's.
-func (e *Engine) redirectLocked() error {
-	if len(e.pokes) == 0 {
-		return nil
-	}
-	if err := e.m.Prepare(e.addrs()); err != nil {
-		return err
-	}
+// redirectLocked writes the pokes, but for those that turn out to be somebody else's,
+// which are refused, and those that cannot be written: e.failedPokes. It returns the sites
+// that lead where they shall.
+func (e *Engine) redirectLocked() (done map[*Site]bool, err error) {
+	e.failedPokes = map[*Site]error{}
+	e.dropUnprepared()
 	for len(e.pokes) > 0 {
 		strategy := e.strategy
 		if strategy == protocol.Store && !e.storable() {
@@ -230,14 +234,55 @@ func (e *Engine) redirectLocked() error {
 		}
 		out := e.runLocked(strategy, false)
 		var foreign *text.MismatchError
-		if out.Step != protocol.StepCheck || out.Site < 0 || !errors.As(out.Err, &foreign) {
-			return e.failure(out)
+		switch {
+		case out.Err == nil:
+			done = map[*Site]bool{}
+			for i := range e.pokes {
+				done[e.pokes[i].site] = true
+			}
+			return done, nil
+		case out.Step == protocol.StepCheck && out.Site >= 0 && errors.As(out.Err, &foreign):
+			s := e.pokes[out.Site].site
+			s.state, s.again, s.why = Refused, true, e.reasonNumber("could not be redirected: "+out.Err.Error())
+			e.pokes = slices.Delete(e.pokes, out.Site, out.Site+1)
+		case !worthRetry(out):
+			return nil, e.failure(out)
+		default:
+			return e.redirectOneByOne(), nil
 		}
-		s := e.pokes[out.Site].site
-		s.state, s.again, s.why = Refused, true, e.reasonNumber("could not be redirected: "+out.Err.Error())
-		e.pokes = slices.Delete(e.pokes, out.Site, out.Site+1)
 	}
-	return nil
+	return nil, nil
+}
+
+// dropUnprepared leaves out the sites whose page cannot be written.
+func (e *Engine) dropUnprepared() {
+	if len(e.pokes) == 0 || e.m.Prepare(e.addrs()) == nil {
+		return
+	}
+	e.pokes = slices.DeleteFunc(e.pokes, func(p poke) bool {
+		err := e.m.Prepare([]uintptr{p.site.addr})
+		if err != nil {
+			e.failedPokes[p.site] = err
+		}
+		return err != nil
+	})
+}
+
+// redirectOneByOne is for a batch in which some write fails. Behind one that is stuck, all
+// others fail, too.
+func (e *Engine) redirectOneByOne() (done map[*Site]bool) {
+	e.count.Fallbacks++
+	done = map[*Site]bool{}
+	all := slices.Clone(e.pokes)
+	for i := range all {
+		e.pokes = append(e.pokes[:0], all[i])
+		if out := e.runLocked(protocol.OneAtATime, false); out.Err != nil {
+			e.failedPokes[all[i].site] = e.failure(out)
+		} else {
+			done[all[i].site] = true
+		}
+	}
+	return done
 }
 
 // leftStub is a stub that no call leads to any more.

@@ -5,6 +5,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -90,17 +91,18 @@ func alphaOn() int {
 
 type faulty struct {
 	machine
-	pokes, syncs int
-	failPoke     func(nth int, addr uintptr) error
-	failRescue   error
-	realRescue   bool
-	realWindow   bool
-	failSync     func(nth int) error
-	failPrepare  error
-	failReady    error
-	failStubs    error
-	stubs, freed int // in use, and freed so far
-	vectors      [][]trap.Entry
+	pokes, syncs  int
+	failPoke      func(nth int, addr uintptr) error
+	failRescue    error
+	realRescue    bool
+	realWindow    bool
+	failSync      func(nth int) error
+	failPrepare   error
+	failPrepareAt uintptr // if it is among the addresses
+	failReady     error
+	failStubs     error
+	stubs, freed  int // in use, and freed so far
+	vectors       [][]trap.Entry
 }
 
 var errInjected = errors.New("injected")
@@ -147,6 +149,9 @@ func (f *faulty) Sync() error {
 func (f *faulty) Prepare(a []uintptr) error {
 	if f.failPrepare != nil {
 		return f.failPrepare
+	}
+	if f.failPrepareAt != 0 && slices.Contains(a, f.failPrepareAt) {
+		return errInjected
 	}
 	return f.machine.Prepare(a)
 }
@@ -196,6 +201,7 @@ func (c countedStubs) Free(at uintptr) error {
 
 func (f *faulty) heal() {
 	f.failPoke, f.failRescue, f.failSync, f.failPrepare, f.failReady, f.failStubs = nil, nil, nil, nil, nil, nil
+	f.failPrepareAt = 0
 }
 
 // world is an engine with two keys over the faulty machine. Everything is
