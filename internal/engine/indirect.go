@@ -225,8 +225,22 @@ func (e *Engine) redirectPokes(list []Redirect, out *Redirected) ([]uintptr, err
 // which are refused, and those that cannot be written: e.failedPokes. It returns the sites
 // that lead where they shall.
 func (e *Engine) redirectLocked() (done map[*Site]bool, err error) {
-	e.failedPokes = map[*Site]error{}
+	e.failedPokes, done = map[*Site]error{}, map[*Site]bool{}
 	e.dropUnprepared()
+	out := e.redirectBatch(done)
+	switch {
+	case out.Err == nil:
+		return done, nil
+	case !worthRetry(out):
+		return nil, e.failure(out)
+	}
+	e.count.Fallbacks++
+	e.redirectHalves(slices.Clone(e.pokes), e.failure(out), done)
+	return done, nil
+}
+
+// redirectBatch tries all pokes in one batch.
+func (e *Engine) redirectBatch(done map[*Site]bool) protocol.Outcome {
 	for len(e.pokes) > 0 {
 		strategy := e.strategy
 		if strategy == protocol.Store && !e.storable() {
@@ -236,22 +250,35 @@ func (e *Engine) redirectLocked() (done map[*Site]bool, err error) {
 		var foreign *text.MismatchError
 		switch {
 		case out.Err == nil:
-			done = map[*Site]bool{}
 			for i := range e.pokes {
 				done[e.pokes[i].site] = true
 			}
-			return done, nil
+			return out
 		case out.Step == protocol.StepCheck && out.Site >= 0 && errors.As(out.Err, &foreign):
 			s := e.pokes[out.Site].site
 			s.state, s.again, s.why = Refused, true, e.reasonNumber("could not be redirected: "+out.Err.Error())
 			e.pokes = slices.Delete(e.pokes, out.Site, out.Site+1)
-		case !worthRetry(out):
-			return nil, e.failure(out)
 		default:
-			return e.redirectOneByOne(), nil
+			return out
 		}
 	}
-	return nil, nil
+	return protocol.Outcome{}
+}
+
+// redirectHalves is for a batch in which some write fails: each half is tried, and what
+// fails is halved again, down to the sites that cannot be written. Behind one that is
+// stuck all others fail, too.
+func (e *Engine) redirectHalves(pokes []poke, why error, done map[*Site]bool) {
+	if len(pokes) == 1 {
+		e.failedPokes[pokes[0].site] = why
+		return
+	}
+	for _, half := range [][]poke{pokes[:len(pokes)/2], pokes[len(pokes)/2:]} {
+		e.pokes = append(e.pokes[:0], half...)
+		if out := e.redirectBatch(done); out.Err != nil {
+			e.redirectHalves(slices.Clone(e.pokes), e.failure(out), done)
+		}
+	}
 }
 
 // dropUnprepared leaves out the sites whose page cannot be written.
@@ -266,23 +293,6 @@ func (e *Engine) dropUnprepared() {
 		}
 		return err != nil
 	})
-}
-
-// redirectOneByOne is for a batch in which some write fails. Behind one that is stuck, all
-// others fail, too.
-func (e *Engine) redirectOneByOne() (done map[*Site]bool) {
-	e.count.Fallbacks++
-	done = map[*Site]bool{}
-	all := slices.Clone(e.pokes)
-	for i := range all {
-		e.pokes = append(e.pokes[:0], all[i])
-		if out := e.runLocked(protocol.OneAtATime, false); out.Err != nil {
-			e.failedPokes[all[i].site] = e.failure(out)
-		} else {
-			done[all[i].site] = true
-		}
-	}
-	return done
 }
 
 // leftStub is a stub that no call leads to any more.
