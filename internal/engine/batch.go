@@ -80,11 +80,12 @@ func (e *Engine) applyLocked(changes []Change, noWait bool) error {
 		c.Key.wasSet = true
 	}
 	if todo := pending(changes); len(todo) > 0 {
-		meetCallees(todo)
+		calls := e.callChanges(todo)
+		meetCallees(calls)
 		report := e.watch(todo, noWait)
-		err := e.change(todo, noWait)
+		err := e.change(todo, calls, noWait)
 		e.changes = nil // what they were may be collected
-		e.sweepCallees(todo)
+		e.sweepCallees(calls)
 		report(err)
 		if err != nil {
 			return err
@@ -123,8 +124,9 @@ func (e *Engine) syncNow(which string) error {
 	return nil
 }
 
-// change makes changes that are none of a sealed key and do change something.
-func (e *Engine) change(changes []Change, noWait bool) error {
+// change makes changes that are none of a sealed key and do change something. calls are
+// those of static calls among them.
+func (e *Engine) change(changes, calls []Change, noWait bool) error {
 	if !noWait {
 		e.armLocked(keysOf(changes))
 	}
@@ -132,11 +134,11 @@ func (e *Engine) change(changes []Change, noWait bool) error {
 		return e.stuck.err // its traps need the vector
 	}
 	if noWait {
-		if err := calleesWait(changes); err != nil {
+		if err := calleesWait(calls); err != nil {
 			return err
 		}
 	}
-	leadCallees(changes)
+	leadCallees(calls)
 	if err := e.syncStubs(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -55,6 +56,7 @@ func (e *Engine) CallAt(addr unsafe.Pointer, nothing Func, void bool, current fu
 		c := &callees{e: e, addr: (*unsafe.Pointer)(addr), nothing: nothing, void: void, known: map[int64]*callee{}}
 		k := NewKey(addr, int(unsafe.Sizeof(uintptr(0))), c)
 		k.callees, c.k = c, k
+		e.hasCalls = true
 		c.meet(loadFunc(c.addr))
 		return k
 	})
@@ -211,6 +213,9 @@ func (c *callees) sweepStub(v int64, f *callee, now grace.Period) {
 // static calls (reads, whose Key is an index of keys), and the direct calls of them.
 // Functions that are no forwarders are sites that stay as they are.
 func (e *Engine) searchCalls(keys []*Key, reads []site.Site) []site.Site {
+	if !slices.ContainsFunc(keys, func(k *Key) bool { return k.callees != nil }) {
+		return reads // perhaps a hundred thousand
+	}
 	var found []site.Site
 	for i := range reads {
 		if keys[reads[i].Key].callees == nil {

@@ -35,6 +35,7 @@ type Engine struct {
 	openImg func() (image, error)
 	openM   func(image, Options, func(uintptr, byte) bool) (machine, error)
 
+	hasCalls    bool             // some key is a static call
 	leaving     int              // stubs that wait for a grace period
 	hurried     int              // how many were left when the world was last stopped for them
 	reaping     bool             // a timer runs for them

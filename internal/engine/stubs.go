@@ -111,28 +111,39 @@ func (e *Engine) freeStub(at uintptr) {
 	}
 }
 
-// meetCallees makes the functions among the new values known.
-func meetCallees(changes []Change) {
+// callChanges returns the changes of static calls. A batch of keys alone, of which there
+// may be thousands, is not gone through for that in a program without any.
+func (e *Engine) callChanges(changes []Change) []Change {
+	if !e.hasCalls {
+		return nil
+	}
+	var calls []Change
 	for _, c := range changes {
 		if c.Key.callees != nil {
-			c.Key.callees.meet(c.Func)
+			calls = append(calls, c)
 		}
+	}
+	return calls
+}
+
+// meetCallees makes the functions among the new values known.
+func meetCallees(calls []Change) {
+	for _, c := range calls {
+		c.Key.callees.meet(c.Func)
 	}
 }
 
-// leadCallees gives the functions that the keys are about to have their places.
-func leadCallees(changes []Change) {
-	for _, c := range changes {
-		if c.Key.callees != nil {
-			c.Key.callees.lead(c.Value)
-		}
+// leadCallees gives the functions that the calls are about to have their places.
+func leadCallees(calls []Change) {
+	for _, c := range calls {
+		c.Key.callees.lead(c.Value)
 	}
 }
 
 // calleesWait returns an error if a change needs a new stub: a sync comes behind it.
-func calleesWait(changes []Change) error {
-	for _, c := range changes {
-		if c.Key.callees != nil && c.Key.callees.waits(c.Value) {
+func calleesWait(calls []Change) error {
+	for _, c := range calls {
+		if c.Key.callees.waits(c.Value) {
 			return fmt.Errorf("%w: %s: %s is a closure that is new here, and a sync comes behind its stub; use Update",
 				ErrNoWait, c.Key.label(), c.Key.text(c.Value))
 		}
@@ -142,11 +153,9 @@ func calleesWait(changes []Change) error {
 
 // sweepCallees lets go of what the changes may have left behind; if too much waits for
 // the world to stop, it is stopped, once for all.
-func (e *Engine) sweepCallees(changes []Change) {
-	for _, c := range changes {
-		if c.Key.callees != nil {
-			c.Key.callees.sweep(c.Key.value())
-		}
+func (e *Engine) sweepCallees(calls []Change) {
+	for _, c := range calls {
+		c.Key.callees.sweep(c.Key.value())
 	}
 	e.hurry()
 }
