@@ -107,7 +107,7 @@ func (r *dynFailReport) learn(f *dynFailure, seconds int) error {
 			return err
 		}
 	}
-	r.Stats = untilStats(5*time.Second, func(s dyncall.Statistics) bool { return s.Error != "" || !s.Running })
+	r.Stats = untilStats(2*time.Second, func(s dyncall.Statistics) bool { return s.Error != "" || !s.Running })
 	for range seconds {
 		time.Sleep(time.Second)
 		r.Stubs = append(r.Stubs, stubsInUse())
@@ -294,7 +294,9 @@ func (r *dynForeignReport) provoke(late bool) (was byte, err error) {
 			return 0, err
 		}
 	}
-	r.Stats = untilStats(10*time.Second, func(s dyncall.Statistics) bool { return s.Refused > 0 && s.Relearnings > 50 })
+	r.Stats = untilStats(10*time.Second, func(s dyncall.Statistics) bool {
+		return (s.Refused > 0 || s.Error != "") && s.Relearnings > 50 // on alias the page may not move
+	})
 	r.State = victim().State
 	r.Stop = message(dyncall.Stop())
 	r.Stands = message(quietpatch.Disarm())
