@@ -43,16 +43,24 @@
 // them, in their order, and returns the results; and it must not be inlined. The machine
 // code is checked: a function that does anything else is no forwarder, its calls are left
 // alone, and [Call.Sites] says where it differs. So are those whose arguments or results
-// do not fit into registers (nine words, fifteen floating-point numbers; an array longer
+// do not fit into registers (nine words, fifteen floating-point numbers, together about a
+// hundred bytes; a structure of more than four parts, or an array longer
 // than one element never does). `quietpatch vet` checks the source.
 //
 // The forwarder may be a method, too, if the method's receiver is the first argument:
 //
 //	func (t *Table) Hash(k string) uint64 { return hash.Func()(t, k) }
 //
-// Calls in functions that are marked nosplit always go through the forwarder: they need its
-// check of the stack. So do all calls while the implementation is a function that itself
-// calls recover: what that does depends on who called the function.
+// Some calls go straight only to implementations for which it makes no difference: those in
+// nosplit functions, which need the forwarder's check of the stack, to what checks its stack
+// itself or uses none; those in the compiler's wrappers (deferred calls, method values, promoted
+// methods) also only to what does not call recover, since what that does depends on who called
+// the function.
+//
+// Profile-guided optimization (-pgo) may put a compare with the most frequent implementation
+// into the forwarder, which then is none any more. Build with a profile that was taken from the
+// patched program, where the forwarder is cold, or with -gcflags=-d=pgodevirtualize=1. Under
+// -cover, and without optimization or inlining, no function is a forwarder either.
 //
 // A direct call has one stack frame less than one through the forwarder. Code that counts
 // frames (runtime.Caller with a number, in an implementation) sees the difference.

@@ -100,28 +100,47 @@ func nosplitCaller(x int) int { return Unchecked(x) }
 //go:noinline
 func splitCaller(x int) int { return Unchecked(x) }
 
-// TestNosplit: a nosplit caller goes through the forwarder, which checks the stack.
+// nosplitFrame uses stack and does not check it.
+//
+//go:nosplit
+//go:noinline
+func nosplitFrame(x int) int {
+	var a [16]int
+	use16(&a)
+	return x + a[x&15]
+}
+
+//go:nosplit
+//go:noinline
+func use16(a *[16]int) { a[2] = 6 }
+
+// TestNosplit: a nosplit caller goes straight to what checks its stack or uses none, and
+// else through the forwarder, which checks it.
 func TestNosplit(t *testing.T) {
 	k := 3
-	for want, f := range map[int]func(int) int{6: triple, 8: func(x int) int { return x + 2*k }} {
-		if err := unchecked.Update(f); err != nil {
+	for _, c := range []struct {
+		want   int
+		f      func(int) int
+		direct bool
+	}{{6, triple, true}, {8, func(x int) int { return x + 2*k }, true}, {8, nosplitFrame, false}} {
+		if err := unchecked.Update(c.f); err != nil {
 			t.Fatal(err)
 		}
-		if a, b := nosplitCaller(2), splitCaller(2); a != want || b != want {
-			t.Errorf("%d, %d, expected %d", a, b, want)
+		if a, b := nosplitCaller(2), splitCaller(2); a != c.want || b != c.want {
+			t.Errorf("%d, %d, expected %d", a, b, c.want)
 		}
-	}
-	sites, err := unchecked.Sites()
-	if err != nil {
-		return
-	}
-	for _, s := range sites {
-		name := s.Func[strings.LastIndexByte(s.Func, '.')+1:]
-		if (s.State == "armed") != (name == "splitCaller") || name == "nosplitCaller" && !strings.Contains(s.Why, "nosplit") {
-			t.Errorf("%+v", s)
+		sites, err := unchecked.Sites()
+		if err != nil {
+			return
 		}
-	}
-	if len(sites) != 2 {
-		t.Errorf("%d sites, expected 2", len(sites))
+		for _, s := range sites {
+			name := s.Func[strings.LastIndexByte(s.Func, '.')+1:]
+			if want := name == "splitCaller" || c.direct; (s.State == "armed") != want || !want && !strings.Contains(s.Why, "nosplit") {
+				t.Errorf("%+v", s)
+			}
+		}
+		if len(sites) != 2 {
+			t.Errorf("%d sites, expected 2", len(sites))
+		}
 	}
 }

@@ -138,9 +138,13 @@ func (e *Engine) change(changes, calls []Change, noWait bool) error {
 			return err
 		}
 	}
-	leadCallees(calls)
-	if err := e.syncStubs(); err != nil {
-		return err
+	if !noWait || e.m == nil {
+		leadCallees(calls)
+		if err := e.syncStubs(); err != nil {
+			return err
+		}
+	} else {
+		leadWithoutStubs(calls)
 	}
 	if err := e.toggleLocked(changes, noWait); err != nil {
 		return err

@@ -118,18 +118,14 @@ func (c *callees) meet(fn Func) {
 
 // lead says where sites go that call the function: straight to its code if it has no
 // context, as one that the compiler laid down in read-only memory; else to a stub. Where
-// that is not possible they go by way of the forwarder, which is right, too: so for
-// functions that may recover a panic, and as long as there is no site to lead anywhere.
+// that is not possible they go by way of the forwarder, which is right, too: so as long as
+// there is no site to lead anywhere.
 func (c *callees) lead(v int64) {
 	f := c.known[v]
 	if f == nil || f.to.Entry != 0 || c.e.off != "" || c.e.m == nil || c.k.armed+c.k.unarmed == 0 {
 		return
 	}
 	f.why = ""
-	if c.e.recovers(f.entry) {
-		f.why = "the function calls recover, and does so by way of the forwarder"
-		return
-	}
 	f.to.Nothing = f.fn == c.nothing && c.void
 	if !c.needsStub(f) {
 		f.to.Entry = uint64(f.entry)
@@ -150,7 +146,7 @@ func (c *callees) needsStub(f *callee) bool { return !c.e.img.Constant(uintptr(f
 // waits reports whether leading sites to the function takes a new stub, and so a sync.
 func (c *callees) waits(v int64) bool {
 	f := c.known[v]
-	return f != nil && f.to.Entry == 0 && c.e.m != nil && c.k.armed > 0 && c.needsStub(f) && !c.e.recovers(f.entry)
+	return f != nil && f.to.Entry == 0 && c.e.m != nil && c.k.armed > 0 && c.needsStub(f)
 }
 
 // whyNot says why the function has no place that sites can be led to.
@@ -161,12 +157,13 @@ func (c *callees) whyNot(v int64) string {
 	if f := c.known[v]; f != nil && f.why != "" {
 		return f.why
 	}
-	return "the function is out of reach of the call: it is called by way of the forwarder"
+	return "the function is out of reach of the call, or the call is one in a wrapper or a nosplit function and the function " +
+		"may recover or has no check of its stack: it is called by way of the forwarder"
 }
 
 // code returns the instruction of a site that goes to the function v.
 func (c *callees) code(s *Site, v int64) insn.Code {
-	if f := c.known[v]; f != nil {
+	if f := c.known[v]; f != nil && (!s.careful() || c.e.plain(f.entry)) {
 		if code, err := insn.ArmedCall(s.form, uint64(s.addr), f.to); err == nil {
 			return code
 		}
@@ -178,7 +175,9 @@ func (c *callees) code(s *Site, v int64) insn.Code {
 // those that have a stub, any thread that may be inside.
 func (c *callees) sweep(shown int64) {
 	if c.e.stuck != nil || c.e.owed != nil || c.e.soon {
-		return // a CPU may still lead there
+		c.e.unswept = true // a CPU may still lead there
+		c.e.reapLater(reapMin)
+		return
 	}
 	inMemory := c.Load()
 	var now grace.Period // read once, if there is a stub

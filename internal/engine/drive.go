@@ -53,7 +53,7 @@ func (e *Engine) sync() error {
 	err := e.m.Sync()
 	if err == nil {
 		e.count.Syncs++
-		e.soon, e.owed = false, nil
+		e.soon, e.owed, e.unsynced = false, nil, false
 	}
 	return err
 }

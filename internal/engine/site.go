@@ -34,10 +34,13 @@ type Site struct {
 	form  insn.Form
 	state State
 	again bool  // refused for what may pass: Arm tries again
-	off   uint8 // of the one byte that a flip changes
+	off   uint8 // of the one byte that a flip changes; of a call 1 if it is careful
 	flip  uint8 // in Engine.toggles; 0: not a flip, ask package insn for the bytes
 	why   uint32
 }
+
+// careful reports whether the call may be led only to what is plain.
+func (s *Site) careful() bool { return s.form.Transfers() && s.off != 0 }
 
 func (s *Site) n() int { return int(s.orig.N) }
 
@@ -69,6 +72,9 @@ func (e *Engine) newSite(s *site.Site) Site {
 	if !s.Patchable() {
 		es.state, es.why = Refused, e.reasonNumber(s.Why)
 		return es
+	}
+	if s.Careful || s.Form.Transfers() && e.img.Wrapper(s.Entry) {
+		es.off = 1
 	}
 	if s.Form.Width() != 1 {
 		return es

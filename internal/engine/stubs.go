@@ -31,7 +31,7 @@ const (
 
 // reapLater makes sure that the engine looks.
 func (e *Engine) reapLater(after time.Duration) {
-	if e.reaping || e.leaving == 0 {
+	if e.reaping || e.leaving == 0 && !e.unswept {
 		return
 	}
 	e.reaping = true
@@ -46,6 +46,7 @@ func (e *Engine) reapLater(after time.Duration) {
 
 // sweepAll lets go of all that nothing leads to.
 func (e *Engine) sweepAll() {
+	e.unswept = false
 	for _, k := range e.keys {
 		if k.callees != nil {
 			k.callees.sweep(k.value())
@@ -92,7 +93,6 @@ func (e *Engine) syncStubs() error {
 	if err := e.sync(); err != nil {
 		return &SiteError{Step: "before 0", Undone: true, Err: fmt.Errorf("the sync behind new stubs: %w", err)}
 	}
-	e.unsynced = false
 	return nil
 }
 
@@ -137,6 +137,16 @@ func meetCallees(calls []Change) {
 func leadCallees(calls []Change) {
 	for _, c := range calls {
 		c.Key.callees.lead(c.Value)
+	}
+}
+
+// leadWithoutStubs is leadCallees for what needs no stub.
+func leadWithoutStubs(calls []Change) {
+	for _, c := range calls {
+		k := c.Key.callees
+		if f := k.known[c.Value]; f != nil && k.e.img != nil && !k.needsStub(f) {
+			k.lead(c.Value)
+		}
 	}
 }
 

@@ -89,13 +89,10 @@ func callAt(w *Walker, addr uint64) (Site, bool) {
 	return s, true
 }
 
-// judgeForwarded decides whether a call of a forwarder may do without it.
+// judgeForwarded decides what a call of a forwarder may be led to. A jump stands in a
+// function without a frame, on the stack of whoever called that.
 func (s *Site) judgeForwarded(img Image) {
-	switch {
-	case !s.Patchable():
-	case s.Form == insn.CallRel && !stackChecked(bytesAt(img.Text(), s.Entry)):
-		s.Why = "the caller is nosplit: the forwarder makes sure that there is stack for the function behind it"
-	}
+	s.Careful = s.Form == insn.JumpRel || !stackChecked(bytesAt(img.Text(), s.Entry))
 }
 
 // stackChecked reports whether a function begins with a check of its stack's bound

@@ -10,7 +10,7 @@ import (
 )
 
 // ErrForwarder: a function is not the forwarder of a static call.
-var ErrForwarder = errors.New("not a forwarder (expected one statement, return x.Func()(the function's own arguments, in order), and //go:noinline)")
+var ErrForwarder = errors.New("not a forwarder (expected one statement, return x.Func()(the function's own arguments, in order), and //go:noinline; built without -pgo's devirtualization, -cover, -N)")
 
 // A forwarder calls the function that a variable holds, and does nothing else: what is
 // in the registers of arguments reaches the callee as it came, and what the callee leaves

@@ -48,6 +48,8 @@ type Site struct {
 	Code  insn.Code // the instruction's bytes, when Form is not FormNone
 	// Conds are the conditions that are asked of the flags of a compare, on any path.
 	Conds insn.Conds
+	// Careful: a call of a forwarder that may be led only to what is [Plain].
+	Careful bool
 	// Why is empty if the site can be patched, else the reason why not.
 	Why string
 }
