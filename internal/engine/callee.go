@@ -143,6 +143,12 @@ func (c *callees) lead(v int64) {
 // needsStub reports whether the function is a closure, which wants its context.
 func (c *callees) needsStub(f *callee) bool { return !c.e.img.Constant(uintptr(f.fn)) }
 
+// plain reports whether careful calls may be led to the function. The one that does
+// nothing is in assembly, calls nothing and uses no stack.
+func (c *callees) plain(f *callee) bool {
+	return f.fn == c.nothing && !c.needsStub(f) || c.e.plain(f.entry)
+}
+
 // waits reports whether leading sites to the function takes a new stub, and so a sync.
 func (c *callees) waits(v int64) bool {
 	f := c.known[v]
@@ -163,7 +169,7 @@ func (c *callees) whyNot(v int64) string {
 
 // code returns the instruction of a site that goes to the function v.
 func (c *callees) code(s *Site, v int64) insn.Code {
-	if f := c.known[v]; f != nil && (!s.careful() || c.e.plain(f.entry)) {
+	if f := c.known[v]; f != nil && (!s.careful() || c.plain(f)) {
 		if code, err := insn.ArmedCall(s.form, uint64(s.addr), f.to); err == nil {
 			return code
 		}

@@ -28,33 +28,59 @@ const recoverName = "runtime.gorecover"
 // In a function that does not check its stack: there the forwarder is who does. So it
 // must check it, too, or use none.
 //
-// What is not understood is not plain.
-func Plain(c Code, entry uint64) bool {
+// A wrapper that only calls plain functions, by name, is plain (a method value). What
+// is not understood is not plain.
+func Plain(c Code, entry uint64) bool { return plainTo(c, entry, wrappersMax) }
+
+// wrappersMax is how many wrappers may stand around one another.
+const wrappersMax = 4
+
+func plainTo(c Code, entry uint64, depth int) bool {
 	code := c.FuncCode(entry)
-	if code == nil || c.Wrapper(entry) || c.Assembly(entry) {
+	if code == nil || depth == 0 || c.Assembly(entry) {
 		return false
 	}
-	checked := stackChecked(code)
+	wrapper, checked := c.Wrapper(entry), stackChecked(code)
 	end := entry + uint64(len(code))
 	for at := entry; len(code) > 0; {
 		in, err := insn.Decode(code)
 		if err != nil || !checked && usesStack(in, code) {
 			return false
 		}
-		switch flow, target := in.Flow(), insn.BranchTarget(at, in, code); flow {
-		case insn.Call:
-			if _, name, ok := c.Func(target); target != 0 && (!ok || name == recoverName) {
-				return false
-			}
-		case insn.Jump:
-			if target < entry || target >= end {
-				return false
-			}
+		target := insn.BranchTarget(at, in, code)
+		switch flow := in.Flow(); {
+		case flow == insn.Jump && (target < entry || target >= end):
+			return false
+		case flow == insn.Call && !plainCall(c, target, wrapper, depth):
+			return false
 		}
 		at, code = at+uint64(in.Len), code[in.Len:]
 	}
 	return true
 }
+
+// plainCall reports whether a function, or a wrapper, may call what is at target (0: not
+// known) and be plain.
+func plainCall(c Code, target uint64, wrapper bool, depth int) bool {
+	if target == 0 {
+		return !wrapper
+	}
+	start, name, ok := c.Func(target)
+	if !ok || name == recoverName {
+		return false
+	}
+	if !wrapper || name == moreStackName || name == moreStackClosure || name == panicWrapName {
+		return true
+	}
+	return start == target && plainTo(c, target, depth-1)
+}
+
+// What a wrapper calls of the runtime: more stack, for a closure, and the panic over a
+// nil receiver.
+const (
+	moreStackClosure = "runtime.morestack"
+	panicWrapName    = "runtime.panicwrap"
+)
 
 // usesStack reports whether the instruction moves SP, or may: pushes, calls, and whatever
 // has SP as a register operand that is written.

@@ -41,12 +41,24 @@ func TestPlain(t *testing.T) {
 		{"main.calls", "e8 C c3", false},
 		{"main.testSP", "48 f7 c4 07 00 00 00 c3", true}, // an armed check
 		{"main.broken", "06", false},
-		{"wrap.any", "c3", false},
+		{"wrap.ofPlain", check + "55 e8 P 5d c3 e8 M", true},
+		{"wrap.ofWrapper", check + "55 e8 W 5d c3", true},
+		{"wrap.ofRecovering", check + "55 e8 Q 5d c3", false},
+		{"wrap.indirect", check + "55 ff d0 5d c3", false},
+		{"wrap.byThunk", check + "55 e8 T 5d c3", false},
+		{"wrap.jumps", "e9 P", false},
+		{"wrap.itself", check + "e8 S c3", false},
 		{"asm.any", "c3", false},
 	} {
 		img := &fakeImage{targets: map[string]uint64{}}
 		img.targets["R"] = img.add("runtime.gorecover", "c3")
 		img.targets["C"] = img.add("main.c", "c3")
+		img.targets["M"] = img.add("runtime.morestack", "c3")
+		img.targets["P"] = img.add("main.p", check+"55 e8 C 5d c3")
+		img.targets["Q"] = img.add("main.q", check+"55 e8 R 5d c3")
+		img.targets["W"] = img.add("wrap.w", check+"55 e8 P 5d c3")
+		img.targets["T"] = img.add("runtime.retpolineAX", "e8 04 00 00 00 f3 90 eb fc 48 89 04 24 c3")
+		img.targets["S"] = textAt + uint64(len(img.bytes))
 		if got := Plain(img, img.add(c.name, c.code)); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
