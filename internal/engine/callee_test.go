@@ -345,3 +345,59 @@ func TestCallLateStub(t *testing.T) {
 		c.shows(v)
 	}
 }
+
+// TestCallNoWaitUnarmed: calls that are known and wait to be armed read the variable; a
+// change without waiting makes no stub for them, and so no sync.
+func TestCallNoWaitUnarmed(t *testing.T) {
+	callVar = callOne
+	w := newWorld(t, "store")
+	k, err := w.CallAt(unsafe.Pointer(&callVar), nil, false, func() *Key { return nil }, func(*Key) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.set(w.alpha, 1); err != nil { // the machine is up
+		t.Fatal(err)
+	}
+	if _, err := w.Sites(k); err != nil || k.unarmed != callCount {
+		t.Fatalf("%d calls wait to be armed: %v", k.unarmed, err)
+	}
+	syncs := w.f.syncs
+	if err := w.ApplyNoWait([]Change{CallChange(k, fn(closure(5)))}); err != nil {
+		t.Fatal(err)
+	}
+	if w.f.syncs != syncs || w.f.stubs != 0 {
+		t.Errorf("%d syncs, %d stubs", w.f.syncs-syncs, w.f.stubs)
+	}
+	if got := callSites(0); got != 555 {
+		t.Errorf("the calls give %d", got)
+	}
+}
+
+// TestCallPutOff: what a sweep had to leave, since a CPU might still lead there, is swept
+// once that is over.
+func TestCallPutOff(t *testing.T) {
+	c := newCalls(t, "int3")
+	if err := c.update(closure(5)); err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.soon = true
+	c.k.callees.sweep(0) // as if nothing led to it
+	if !c.unswept || c.leaving != 0 {
+		t.Errorf("unswept %v, %d leave while a CPU may lead there", c.unswept, c.leaving)
+	}
+	c.mu.Unlock()
+	if err := c.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.update(callOne); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	c.mu.Lock()
+	c.sweepAll()
+	if c.unswept || c.f.stubs != 0 {
+		t.Errorf("unswept %v, %d stubs", c.unswept, c.f.stubs)
+	}
+	c.mu.Unlock()
+}
