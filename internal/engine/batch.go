@@ -137,14 +137,12 @@ func (e *Engine) change(changes, calls []Change, noWait bool) error {
 		if err := calleesWait(calls); err != nil {
 			return err
 		}
-	}
-	if !noWait || e.m == nil {
+		leadWithoutStubs(calls)
+	} else {
 		leadCallees(calls)
 		if err := e.syncStubs(); err != nil {
 			return err
 		}
-	} else {
-		leadWithoutStubs(calls)
 	}
 	if err := e.toggleLocked(changes, noWait); err != nil {
 		return err

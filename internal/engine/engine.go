@@ -35,18 +35,17 @@ type Engine struct {
 	openImg func() (image, error)
 	openM   func(image, Options, func(uintptr, byte) bool) (machine, error)
 
-	hasCalls    bool             // some key is a static call
-	leaving     int              // stubs that wait for a grace period
-	unswept     bool             // a sweep was put off
-	hurried     int              // how many were left when the world was last stopped for them
-	reaping     bool             // a timer runs for them
-	indirects   []*Indirect      // sorted by address
-	left        []leftStub       // of theirs
-	failedPokes map[*Site]error  // of the last redirects
-	restores    uint64           // of all of them
-	plainFuncs  map[uintptr]bool // as far as asked
-	stubs       stubMemory       // nil until the first stub
-	unsynced    bool             // new stubs, and no sync since
+	hasCalls   bool             // some key is a static call
+	leaving    int              // stubs that wait for a grace period
+	unswept    bool             // a sweep was put off
+	hurried    int              // how many were left when the world was last stopped for them
+	reaping    bool             // a timer runs for them
+	indirects  []*Indirect      // sorted by address
+	left       []leftStub       // of theirs
+	restores   uint64           // of all of them
+	plainFuncs map[uintptr]bool // as far as asked
+	stubs      stubMemory       // nil until the first stub
+	unsynced   bool             // new stubs, and no sync since
 
 	driving  bool     // a batch is under way
 	pokes    []poke   // of the batch at hand; reused

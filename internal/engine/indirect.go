@@ -167,7 +167,7 @@ func (e *Engine) Redirect(list []Redirect, known uint64) (out Redirected, err er
 		return out, err
 	}
 	report := e.watchCalls(len(e.pokes))
-	done, err := e.redirectLocked()
+	done, failed, err := e.redirectLocked()
 	report(err)
 	if len(done) > 0 {
 		e.count.Batches++
@@ -177,10 +177,10 @@ func (e *Engine) Redirect(list []Redirect, known uint64) (out Redirected, err er
 			out.Refused = append(out.Refused, r.Call)
 		}
 		gone := stubs[i]
-		switch why, failed := e.failedPokes[&r.Call.site]; {
+		switch why := failed[&r.Call.site]; {
 		case done[&r.Call.site]:
 			gone, r.Call.stub = r.Call.stub, stubs[i]
-		case failed:
+		case why != nil:
 			out.Unmade, out.Why = append(out.Unmade, r.Call), why
 		}
 		e.leave(gone)
@@ -222,21 +222,21 @@ func (e *Engine) redirectPokes(list []Redirect, out *Redirected) ([]uintptr, err
 }
 
 // redirectLocked writes the pokes, but for those that turn out to be somebody else's,
-// which are refused, and those that cannot be written: e.failedPokes. It returns the sites
-// that lead where they shall.
-func (e *Engine) redirectLocked() (done map[*Site]bool, err error) {
-	e.failedPokes, done = map[*Site]error{}, map[*Site]bool{}
-	e.dropUnprepared()
+// which are refused, and those that cannot be written. It returns the sites that lead
+// where they shall, and why others could not be written.
+func (e *Engine) redirectLocked() (done map[*Site]bool, failed map[*Site]error, err error) {
+	done, failed = map[*Site]bool{}, map[*Site]error{}
+	e.dropUnprepared(failed)
 	out := e.redirectBatch(done)
 	switch {
 	case out.Err == nil:
-		return done, nil
+		return done, failed, nil
 	case !worthRetry(out):
-		return nil, e.failure(out)
+		return nil, failed, e.failure(out)
 	}
 	e.count.Fallbacks++
-	e.redirectHalves(slices.Clone(e.pokes), e.failure(out), done)
-	return done, nil
+	e.redirectHalves(slices.Clone(e.pokes), e.failure(out), done, failed)
+	return done, failed, nil
 }
 
 // redirectBatch tries all pokes in one batch.
@@ -268,28 +268,28 @@ func (e *Engine) redirectBatch(done map[*Site]bool) protocol.Outcome {
 // redirectHalves is for a batch in which some write fails: each half is tried, and what
 // fails is halved again, down to the sites that cannot be written. Behind one that is
 // stuck all others fail, too.
-func (e *Engine) redirectHalves(pokes []poke, why error, done map[*Site]bool) {
+func (e *Engine) redirectHalves(pokes []poke, why error, done map[*Site]bool, failed map[*Site]error) {
 	if len(pokes) == 1 {
-		e.failedPokes[pokes[0].site] = why
+		failed[pokes[0].site] = why
 		return
 	}
 	for _, half := range [][]poke{pokes[:len(pokes)/2], pokes[len(pokes)/2:]} {
 		e.pokes = append(e.pokes[:0], half...)
 		if out := e.redirectBatch(done); out.Err != nil {
-			e.redirectHalves(slices.Clone(e.pokes), e.failure(out), done)
+			e.redirectHalves(slices.Clone(e.pokes), e.failure(out), done, failed)
 		}
 	}
 }
 
 // dropUnprepared leaves out the sites whose page cannot be written.
-func (e *Engine) dropUnprepared() {
+func (e *Engine) dropUnprepared(failed map[*Site]error) {
 	if len(e.pokes) == 0 || e.m.Prepare(e.addrs()) == nil {
 		return
 	}
 	e.pokes = slices.DeleteFunc(e.pokes, func(p poke) bool {
 		err := e.m.Prepare([]uintptr{p.site.addr})
 		if err != nil {
-			e.failedPokes[p.site] = err
+			failed[p.site] = err
 		}
 		return err != nil
 	})

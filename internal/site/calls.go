@@ -49,21 +49,26 @@ func scanCalls(segs []Segment, callees []uint64) (at []uint64, key []int32) {
 		lo, hi = min(lo, a), max(hi, a)
 	}
 	for _, seg := range segs {
-		b := seg.Bytes
-		for i := 0; i+insn.CallLen <= len(b); i++ {
-			if b[i]&0xFE != 0xE8 { // CALL and JMP rel32
-				continue
-			}
-			target := insn.CallTarget(seg.Addr+uint64(i), b[i:])
+		seg.calls(func(addr, target uint64) {
 			if target-lo > hi-lo {
-				continue
+				return
 			}
 			if k, ok := index[target]; ok {
-				at, key = append(at, seg.Addr+uint64(i)), append(key, k)
+				at, key = append(at, addr), append(key, k)
 			}
-		}
+		})
 	}
 	return at, key
+}
+
+// calls visits all that looks like a direct call or a jump of the same length, ascending.
+func (s *Segment) calls(visit func(addr, target uint64)) {
+	for i := 0; i+insn.CallLen <= len(s.Bytes); i++ {
+		if s.Bytes[i]&0xFE == 0xE8 { // CALL and JMP rel32
+			addr := s.Addr + uint64(i)
+			visit(addr, insn.CallTarget(addr, s.Bytes[i:]))
+		}
+	}
 }
 
 // callAt makes sure that an instruction begins at addr, and judges it.

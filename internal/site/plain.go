@@ -23,7 +23,7 @@ const recoverName = "runtime.gorecover"
 //
 // In a wrapper, which compilers make for deferred calls, method values and promoted
 // methods: there a function that is called directly may recover a panic. So it must not
-// call recover, nor be a wrapper or jump to another function, which might.
+// call recover, nor jump to another function, which might.
 //
 // In a function that does not check its stack: there the forwarder is who does. So it
 // must check it, too, or use none.
@@ -44,7 +44,7 @@ func plainTo(c Code, entry uint64, depth int) bool {
 	end := entry + uint64(len(code))
 	for at := entry; len(code) > 0; {
 		in, err := insn.Decode(code)
-		if err != nil || !checked && usesStack(in, code) {
+		if err != nil || !checked && usesStack(in) {
 			return false
 		}
 		target := insn.BranchTarget(at, in, code)
@@ -84,7 +84,7 @@ const (
 
 // usesStack reports whether the instruction moves SP, or may: pushes, calls, and whatever
 // has SP as a register operand that is written.
-func usesStack(in insn.Inst, code []byte) bool {
+func usesStack(in insn.Inst) bool {
 	if in.Flow() == insn.Call {
 		return true
 	}

@@ -2,7 +2,6 @@ package site
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
 
 	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
@@ -20,24 +19,18 @@ type ThunkFunc struct {
 func Thunks(img Image) []ThunkFunc {
 	seen := map[uint64]bool{}
 	var out []ThunkFunc
-	segs := img.Text()
-	for _, seg := range segs {
-		b := seg.Bytes
-		for i := 0; i+insn.CallLen <= len(b); i++ {
-			if b[i]&0xFE != 0xE8 {
-				continue
-			}
-			rel := uint64(int64(int32(binary.LittleEndian.Uint32(b[i+1:]))))
-			target := seg.Addr + uint64(i) + insn.CallLen + rel
-			if off := target - seg.Addr; off >= uint64(len(b)) || !thunkLike(b[off:]) || seen[target] {
-				continue
+	for _, seg := range img.Text() {
+		seg.calls(func(_, target uint64) {
+			off := target - seg.Addr
+			if off >= uint64(len(seg.Bytes)) || !thunkLike(seg.Bytes[off:]) || seen[target] {
+				return
 			}
 			seen[target] = true
 			entry, name, ok := img.Func(target)
 			if reg, isThunk := insn.Thunk(name); ok && entry == target && isThunk {
 				out = append(out, ThunkFunc{Addr: target, Reg: reg})
 			}
-		}
+		})
 	}
 	slices.SortFunc(out, func(a, b ThunkFunc) int { return cmp.Compare(a.Addr, b.Addr) })
 	return out

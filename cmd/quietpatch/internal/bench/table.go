@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/bench/prog"
 )
@@ -28,7 +27,7 @@ func (r *Result) flipTable(b *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(b, "\nOne flip, one busy CPU. A bare sync: %s us.\n\n", micros(r.SyncNS))
-	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	t := newTable(b)
 	fmt.Fprintln(t, "backend\tstrategy\tsites\tkeys\tlayout\tflip us\tp10\tp90\tof a sync\tns/site\tsyncs\tIPIs\tflips\t\t")
 	for _, f := range r.Flips {
 		mark := ""
@@ -58,7 +57,7 @@ func (r *Result) checkTable(b *strings.Builder) {
 		return
 	}
 	b.WriteString("\nChecks: ns for 1 or 32 of them in a loop, without the loop.\n\n")
-	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	t := newTable(b)
 	fmt.Fprintln(t, "case\toff ns\t+-\ton ns\t+-\t")
 	for _, c := range r.Checks {
 		fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t\n", c.Case, c.OffNS, c.OffIQR/2, c.OnNS, c.OnIQR/2)
