@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
-	"github.com/quietpatch/quietpatch/internal/tracking"
 )
 
 // After a batch of calls the stub that no site leads to any more is freed, once
@@ -49,7 +48,7 @@ func (m *model) graceAtoms(s *state, out []atom) []atom {
 // world, which waits for every thread to be elsewhere: internal/grace.)
 func (m *model) quiescent(s *state, i int) bool {
 	t := &s.threads[i]
-	if i < m.world.Isolated && tracking.Passed(t.snap, t.word) {
+	if i < m.world.Isolated && layout.Passed(t.snap, t.word) {
 		return true
 	}
 	inside := func(f frame) bool {
