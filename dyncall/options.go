@@ -101,8 +101,8 @@ const (
 // picks reports whether the indirect calls of the function are to be learned.
 func (o *Options) picks(fn string) bool {
 	if rest, ours := strings.CutPrefix(fn, ourModule); ours &&
-		(strings.HasPrefix(rest, "internal/") || strings.HasPrefix(rest, "dyncall.(*")) {
-		return false // they do the patching
+		(strings.HasPrefix(rest, "internal/") || strings.HasPrefix(rest, "dyncall.(*") || strings.HasPrefix(rest, "isolate.")) {
+		return false // they do the patching, or run on threads that are left alone by it
 	}
 	if strings.HasPrefix(fn, fips) {
 		return false

@@ -20,3 +20,14 @@ TEXT ·SerializeSelf(SB), NOSPLIT|NOFRAME, $0-0
 	PUSHQ	CX
 	PUSHQ	DX
 	IRETQ
+
+// func CPU() int
+//
+// The kernel keeps the number of the CPU in the limit of a segment, its node in the bits
+// above the low twelve (arch/x86/include/asm/segment.h, VDSO_CPUNODE_BITS).
+TEXT ·CPU(SB), NOSPLIT, $0-8
+	MOVL	$0x7B, AX	// __CPUNODE_SEG
+	LSLL	AX, AX
+	ANDL	$0xFFF, AX
+	MOVQ	AX, ret+0(FP)
+	RET

@@ -10,6 +10,11 @@ const (
 	assureMeasured = "measured only"
 )
 
+// assurePerCPU: syncs that leave CPUs out. membarrier's form for one CPU promises restarts of
+// restartable sequences; that the way back from its interrupt serializes is measured, and
+// what the kernel's own SYNC_CORE relies on.
+const assurePerCPU = assureMeasured
+
 func assurance(s protocol.Strategy, vendor string) string {
 	switch {
 	case vendor == vendorAMD:

@@ -373,10 +373,11 @@ func (e *Engine) headsOnly() bool {
 // drive performs effects until the machine is done.
 func (e *Engine) drive(m *protocol.Machine) protocol.Outcome {
 	e.driving = true
+	e.everyone = e.forEveryone()
 	for !m.Done() {
 		m.Next(e.perform(m.Effect()))
 	}
-	e.driving = false
+	e.driving, e.everyone = false, false
 	out := m.Outcome()
 	if out.Unsynced {
 		e.owed = out.Err

@@ -50,7 +50,7 @@ func failed(done int, err error) protocol.Result {
 // sync makes one sync. It also makes up for those that stores without one have
 // left out.
 func (e *Engine) sync() error {
-	err := e.m.Sync()
+	err := e.m.Sync(e.everyone)
 	if err == nil {
 		e.count.Syncs++
 		e.soon, e.owed, e.unsynced = false, nil, false
@@ -141,6 +141,9 @@ func (e *Engine) publish(ef protocol.Effect) error {
 		en, err := p.entry(ef.Dir)
 		if err != nil {
 			return err
+		}
+		if e.noinstr(p.key) {
+			en.Allowed = 1
 		}
 		e.entries = append(e.entries, en)
 	}

@@ -47,6 +47,9 @@ type Engine struct {
 	stubs      stubMemory       // nil until the first stub
 	unsynced   bool             // new stubs, and no sync since
 
+	noinstrAt map[unsafe.Pointer]bool // keys that isolated threads may check, besides sealed ones
+	everyone  bool                    // the batch at hand has sites of such keys: isolated threads are not spared
+
 	driving  bool     // a batch is under way
 	pokes    []poke   // of the batch at hand; reused
 	flips    int      // or its size, if its sites are enough to describe it

@@ -8,9 +8,11 @@ import (
 
 	"github.com/quietpatch/quietpatch/internal/arena"
 	"github.com/quietpatch/quietpatch/internal/barrier"
+	"github.com/quietpatch/quietpatch/internal/deferral"
 	"github.com/quietpatch/quietpatch/internal/host"
 	"github.com/quietpatch/quietpatch/internal/self"
 	"github.com/quietpatch/quietpatch/internal/text"
+	"github.com/quietpatch/quietpatch/internal/tracking"
 	"github.com/quietpatch/quietpatch/internal/trap"
 )
 
@@ -29,10 +31,18 @@ type live struct {
 	text   *text.Text
 	rescue *text.Text // another backend, opened when the first one fails on the way back
 	src    source
+	spared []int // by the last sync; its memory is used again
 }
 
 // Compile-time check: production offers all that the engine asks for.
 var _ machine = (*live)(nil)
+
+// Compile-time check: the trap handler finds the fields of a context.
+const (
+	_ = -(deferral.WordOffset ^ trap.ContextWord)
+	_ = -(deferral.ViolationsOffset ^ trap.ContextViolations)
+	_ = -(deferral.ViolatedOffset ^ trap.ContextViolated)
+)
 
 // source is the text as the compiler made it, and which of it is ours.
 type source struct {
@@ -57,6 +67,7 @@ func openMachine(img image, o Options, ours func(uintptr, byte) bool) (machine, 
 	if err := trap.Install(lo, hi); err != nil {
 		return nil, err
 	}
+	trap.Watch(deferral.Contexts())
 	if err := trap.SelfTest(); err != nil {
 		return nil, err
 	}
@@ -239,7 +250,19 @@ func (l *live) Rescue(addr uintptr, n int, old, new uint64) error {
 	return l.rescuePoke(addr, n, old, new)
 }
 
-func (l *live) Sync() error { return barrier.SyncCore() }
+// Sync leaves out the CPUs of isolated threads: each has the sync left in its context
+// word, behind the writes to text, and makes it up when it comes back.
+func (l *live) Sync(everyone bool) error {
+	if everyone || !deferral.Any() || !barrier.HavePerCPU() {
+		return barrier.SyncCore()
+	}
+	l.spared = deferral.Defer(tracking.Sync, l.spared[:0])
+	if len(l.spared) == 0 {
+		return barrier.SyncCore()
+	}
+	_, err := barrier.SyncExcept(l.spared)
+	return err
+}
 
 func (l *live) Publish(entries []trap.Entry) error { return trap.Publish(entries) }
 

@@ -47,7 +47,9 @@ type machine interface {
 	Window() *text.Window
 	// Rescue pokes by any means that works. It serves the way back only.
 	Rescue(addr uintptr, n int, old, new uint64) error
-	Sync() error
+	// Sync makes all CPUs serialize. Those of isolated threads may do it later, unless
+	// everyone has to now.
+	Sync(everyone bool) error
 	Publish(entries []trap.Entry) error
 	Retire()
 	Traps() trap.Counts

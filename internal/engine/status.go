@@ -42,6 +42,7 @@ type Status struct {
 	Armed     int      `json:"armed"`     // hold their value as an immediate
 	Search    Search   `json:"search"`
 	Stubs     Stubs    `json:"stubs"`
+	Isolation Isolation `json:"isolation"`
 	Unsynced  bool     `json:"unsynced"` // changes without waiting or a failed sync, and no sync since: a CPU may act on bytes that are gone
 	Counters  Counters `json:"counters"`
 	// Problems are mistakes of use that were survived: a name taken twice, a
@@ -107,6 +108,7 @@ func (e *Engine) Status() Status {
 		s.Counters.TrapRetried, s.Counters.TrapForeign = t.Retried, t.Foreign
 	}
 	s.Stubs = e.stubsLocked()
+	s.Isolation = e.isolationLocked()
 	s.Unsynced, s.Search = e.soon || e.owed != nil, e.searched
 	for _, k := range e.keys {
 		s.Search.TableBytes += cap(k.sites) * int(unsafe.Sizeof(Site{}))

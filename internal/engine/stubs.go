@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/quietpatch/quietpatch/internal/arena"
+	"github.com/quietpatch/quietpatch/internal/deferral"
 	"github.com/quietpatch/quietpatch/internal/grace"
 	"github.com/quietpatch/quietpatch/internal/stub"
 )
@@ -21,6 +22,9 @@ type stubMemory interface {
 // leavingMax is how many stubs may wait for the world to stop by itself; it stops for
 // every garbage collection. Beyond it, it is stopped for them.
 const leavingMax = 4096
+
+// heldMax is how many may wait while an isolated thread forbids that.
+const heldMax = 16 * leavingMax
 
 // reapMin is how long after a stub was left the engine looks whether it may be freed, if
 // nobody has come by to do it. From look to look it waits twice as long, up to reapMax.
@@ -40,6 +44,7 @@ func (e *Engine) reapLater(after time.Duration) {
 		defer e.mu.Unlock()
 		e.reaping = false
 		e.sweepAll()
+		e.hurry()
 		e.reapLater(min(2*after, reapMax))
 	})
 }
@@ -61,6 +66,10 @@ func (e *Engine) sweepAll() {
 // pipeline of a CPU, so a sync has to come between the write and the first jump there:
 // syncStubs.
 func (e *Engine) makeStub(size int, code func(at uint64) ([]byte, error)) (uintptr, error) {
+	if e.leaving > heldMax && deferral.Spinning() {
+		return 0, fmt.Errorf("%d stubs wait to be freed, at most %d may: an isolated thread runs Go code, and the world "+
+			"is not stopped for them as long as it does", e.leaving, heldMax)
+	}
 	mem, err := e.m.Stubs()
 	if err != nil {
 		return 0, err
@@ -170,9 +179,12 @@ func (e *Engine) sweepCallees(calls []Change) {
 	e.hurry()
 }
 
-// hurry stops the world if too many stubs wait for that, and lets go of them.
+// hurry stops the world if too many stubs wait for that, and lets go of them. A stop would
+// stop isolated threads that run Go code, too, and wait for them if they block Go's
+// signal: as long as there is one, stubs wait, and when there are far too many no new one
+// is made.
 func (e *Engine) hurry() {
-	if e.leaving <= max(leavingMax, 2*e.hurried) || e.stuck != nil || e.owed != nil || e.soon {
+	if e.leaving <= max(leavingMax, 2*e.hurried) || e.stuck != nil || e.owed != nil || e.soon || deferral.Spinning() {
 		return
 	}
 	if _, err := grace.Synchronize(); err != nil {

@@ -136,14 +136,14 @@ func (f *faulty) Rescue(addr uintptr, n int, old, new uint64) error {
 	return f.machine.Poke(addr, n, old, new)
 }
 
-func (f *faulty) Sync() error {
+func (f *faulty) Sync(everyone bool) error {
 	f.syncs++
 	if f.failSync != nil {
 		if err := f.failSync(f.syncs - 1); err != nil {
 			return err
 		}
 	}
-	return f.machine.Sync()
+	return f.machine.Sync(everyone)
 }
 
 func (f *faulty) Prepare(a []uintptr) error {

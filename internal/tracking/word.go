@@ -37,7 +37,9 @@ const (
 	workBits  = 6
 	workShift = stateBits
 	stateMask = 1<<stateBits - 1
-	workMask  = Word(1<<workBits-1) << workShift
+
+	// WorkMask is the bits of work.
+	WorkMask = Word(1<<workBits-1) << workShift
 
 	// CounterBitsMax is the widest counter, and the one to use outside tests.
 	CounterBitsMax = 64 - stateBits - workBits
@@ -95,7 +97,7 @@ func (l Layout) Enter(w Word, s State) (Word, bool) {
 func (l Layout) Leave(w Word) Word { return w + l.Step(w.State(), Kernel) }
 
 // Done returns the word without work.
-func (w Word) Done() Word { return w &^ workMask }
+func (w Word) Done() Word { return w &^ WorkMask }
 
 // SetWork returns the word with work added, and whether the thread will see it
 // before it runs patchable text. It refuses a thread in Kernel: such a one has

@@ -14,6 +14,7 @@ type Entry struct {
 	Value      uint64  // what to write there
 	FlagsClear uint64  // RFLAGS bits to clear, then
 	FlagsSet   uint64  // to set
+	Allowed    uint64  // not 0: isolated threads may run the site, too
 }
 
 // Counts says what the handler has seen since the program started.

@@ -71,6 +71,7 @@ found:
 	MOVQ	Entry_FlagsClear(R13), R8
 	MOVQ	Entry_FlagsSet(R13), R15
 	MOVQ	Entry_Push(R13), R14
+	MOVQ	Entry_Allowed(R13), R13
 	CMPQ	vector_seq(R11), R12	// V: after the entry
 	JNE	again	// H3
 	// H2: do what the instruction would have done.
@@ -83,13 +84,15 @@ found:
 	JEQ	went
 	// A call: the room is there, the thread was about to push. This runs on
 	// another stack, so nothing of ours lies below the thread's.
-	MOVQ	const_rspOffset(DX), R9
-	SUBQ	$8, R9
-	MOVQ	R14, (R9)
-	MOVQ	R9, const_rspOffset(DX)
+	MOVQ	const_rspOffset(DX), R8
+	SUBQ	$8, R8
+	MOVQ	R14, (R8)
+	MOVQ	R8, const_rspOffset(DX)
 went:
 	LOCK
 	INCQ	shard_hits(R10)
+	TESTQ	R13, R13	// Allowed
+	JEQ	isolated
 	RET
 
 missing:
@@ -111,6 +114,28 @@ late:	// H4
 	LOCK
 	INCQ	shard_late(R10)
 	MOVQ	R9, const_ripOffset(DX)
+	JMP	isolated
+
+	// Is the thread isolated? Then it should not have been here: note the site in the
+	// context of the CPU, whose number is in the limit of a segment (see package barrier).
+isolated:
+	MOVQ	·contexts(SB), BX
+	TESTQ	BX, BX
+	JEQ	noted
+	MOVL	$0x7B, AX	// __CPUNODE_SEG
+	LSLL	AX, AX
+	ANDL	$0xFFF, AX
+	CMPQ	AX, ·contextCount(SB)
+	JCC	noted
+	IMULQ	·contextSize(SB), AX
+	ADDQ	AX, BX
+	MOVQ	const_contextWord(BX), CX
+	TESTQ	$const_contextState, CX
+	JEQ	noted
+	MOVQ	R9, const_contextViolated(BX)
+	LOCK
+	INCQ	const_contextViolations(BX)
+noted:
 	RET
 
 foreign:

@@ -43,6 +43,35 @@ var (
 	chain          uintptr // the handler that was there before
 )
 
+// Where the contexts of isolated threads are, by CPU. The handler notes in them that such
+// a thread ran into a trap byte: it should not run sites.
+//
+//lint:ignore U1000 read by trap_amd64.s
+var (
+	contexts                  unsafe.Pointer
+	contextCount, contextSize uintptr
+)
+
+// Offsets in a context (package deferral has the structure, and pins these), and the
+// bits of its word that are not 0 in an isolated thread.
+const (
+	ContextWord       = 0
+	ContextViolations = 8
+	ContextViolated   = 16
+
+	contextWord       = ContextWord
+	contextViolations = ContextViolations
+	contextViolated   = ContextViolated
+	contextState      = 3
+)
+
+// Watch tells the handler where the contexts are: static memory, n of size bytes each, by
+// CPU. It is called before the first trap.
+func Watch(first unsafe.Pointer, n int, size uintptr) {
+	contextCount, contextSize = uintptr(n), size
+	contexts = first
+}
+
 // handler is the SIGTRAP handler. It is called by the kernel, never from Go.
 //
 //lint:ignore U1000 its address is taken in trap_amd64.s

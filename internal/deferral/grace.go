@@ -1,0 +1,61 @@
+package deferral
+
+import (
+	"time"
+
+	"github.com/quietpatch/quietpatch/internal/tracking"
+)
+
+// Snapshot is the words of all isolated threads at one moment.
+type Snapshot []reading
+
+type reading struct {
+	cpu, tid int
+	word     tracking.Word
+}
+
+// Snap reads the words of all threads that are registered.
+func Snap() Snapshot {
+	var s Snapshot
+	for _, cpu := range actives() {
+		s = append(s, reading{cpu, contexts[cpu].TID(), contexts[cpu].load()})
+	}
+	return s
+}
+
+// Passed reports whether every thread has been outside Kernel at some time since the
+// snapshot, or has ended.
+func (s Snapshot) Passed() bool {
+	for _, r := range s {
+		c := &contexts[r.cpu]
+		if !layout.Passed(r.word, c.load()) && c.TID() == r.tid {
+			return false
+		}
+	}
+	return true
+}
+
+// Synchronize returns when every isolated thread has been outside Kernel at some time
+// since the call. It looks at the words now and then and disturbs nobody.
+func Synchronize() {
+	s := Snap()
+	for wait := lookMin; !s.Passed(); wait = min(2*wait, lookMax) {
+		time.Sleep(wait)
+	}
+}
+
+const (
+	lookMin = 10 * time.Microsecond
+	lookMax = 10 * time.Millisecond
+)
+
+// Spinning reports whether an isolated thread runs Go code, so that a stop of the world
+// would stop it. One in Guest holds no P.
+func Spinning() bool {
+	for _, cpu := range actives() {
+		if s := contexts[cpu].State(); s == tracking.User || s == tracking.Idle {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,115 @@
+package isolate
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/quietpatch/quietpatch/internal/deferral"
+	"github.com/quietpatch/quietpatch/internal/engine"
+	"github.com/quietpatch/quietpatch/internal/reserve"
+)
+
+// Reservation is CPUs that only isolated threads run on.
+type Reservation struct {
+	r    *reserve.Reservation
+	stop chan struct{}
+	done sync.WaitGroup
+	once sync.Once
+	err  error
+}
+
+// Reserve moves every other thread of the process off some CPUs, given as a list such as
+// "3" or "2-3,6" (the kernel's cpulist), so that threads can be isolated there. Threads
+// that begin later stay away, since they inherit where they may run; once a second
+// Reserve looks for some that do not, which C code or another process may have put there, and moves
+// them, too; [Status] tells.
+//
+// Other processes are not its business: see isolcpus, cpusets and taskset in docs/ISOLATION.md.
+//
+// Go adapts GOMAXPROCS to the CPUs that are left, unless the program has set it. An isolated thread
+// that runs Go code takes one of them for itself, so Reserve sets GOMAXPROCS to what it is, and to one more than the
+// reserved CPUs at least.
+func Reserve(cpus string) (*Reservation, error) {
+	list, err := reserve.Parse(cpus)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	procs := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(max(procs, len(list)+1)) // before threads move, or Go lowers it
+	r, err := reserve.New(list, isolated)
+	if err != nil {
+		return nil, fmt.Errorf("isolate: %w", err)
+	}
+	v := &Reservation{r: r, stop: make(chan struct{})}
+	v.done.Go(v.watch)
+	return v, nil
+}
+
+// isolated reports whether a thread is an isolated one, which stays where it is.
+func isolated(tid int) bool {
+	for _, r := range deferral.Reports() {
+		if r.TID == tid {
+			return true
+		}
+	}
+	return false
+}
+
+// CPUs returns the CPUs as a list.
+func (v *Reservation) CPUs() string { return v.r.CPUs().String() }
+
+// Release lets all threads run on the CPUs again. Threads that are isolated there stay,
+// and are interrupted by syncs from then on. It may be called again.
+func (v *Reservation) Release() error {
+	v.once.Do(func() {
+		close(v.stop)
+		v.done.Wait()
+		v.share(true) // before anybody can come
+		if v.err = v.r.Release(); v.err != nil {
+			v.err = fmt.Errorf("isolate: %w", v.err)
+		}
+	})
+	return v.err
+}
+
+// sweepEvery is how often the threads of the process are looked at.
+const sweepEvery = time.Second
+
+// watch keeps threads off the CPUs that come there in spite of all.
+func (v *Reservation) watch() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-v.stop:
+			return
+		case <-tick.C:
+			v.sweep()
+		}
+	}
+}
+
+// sweep moves them off. Where that fails the CPUs are not spared any more.
+func (v *Reservation) sweep() {
+	moved, err := v.r.Sweep()
+	for _, t := range moved {
+		deferral.NoteStray()
+		engine.Default.Note("isolate: thread %d (%s) could run on CPUs %s, of which %s are reserved, and was moved off; "+
+			"until then it may have run old code there", t.TID, t.Comm, t.CPUs, v.CPUs())
+	}
+	if err != nil {
+		engine.Default.Note("isolate: CPUs %s are not spared: %v", v.CPUs(), err)
+	}
+	v.share(err != nil)
+}
+
+// share says whether other threads may run on the CPUs.
+func (v *Reservation) share(shared bool) {
+	for _, cpu := range v.r.CPUs() {
+		if t := threads[cpu].Load(); t != nil {
+			t.c.SetShared(shared)
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package isolate
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quietpatch/quietpatch/internal/barrier"
+	"github.com/quietpatch/quietpatch/internal/deferral"
+	"github.com/quietpatch/quietpatch/internal/engine"
+	"github.com/quietpatch/quietpatch/internal/host"
+	"github.com/quietpatch/quietpatch/internal/reserve"
+	"github.com/quietpatch/quietpatch/internal/tracking"
+)
+
+// Options say how a thread is isolated.
+type Options struct {
+	// CPU is where the thread runs. No other thread of the process may be allowed to run
+	// there: see [Reserve].
+	CPU int
+	// BlockSignals blocks the signals that may be blocked on the thread until Run
+	// returns: Go's preemption (SIGURG), profiling (SIGPROF), and all that are sent to the
+	// process, which its other threads then get. Without it Go stops the thread every
+	// 10 ms or so while it runs Go code. With it the thread must call [Thread.Safepoint] or
+	// [Thread.Kernel] often if the program collects garbage: a collection stops all
+	// other goroutines until it does.
+	BlockSignals bool
+	// DeferIdle spares the thread in [Thread.Idle], too.
+	DeferIdle bool
+}
+
+// ErrOptions is wrapped by errors about options that make no sense.
+var ErrOptions = errors.New("isolate: wrong option")
+
+// ErrShared is wrapped by the error of [Run] when other threads of the process may run on
+// the CPU. It lists them.
+var ErrShared = errors.New("isolate: the CPU is not the thread's alone")
+
+// threads are the isolated ones, by CPU.
+var threads [deferral.CPUsMax]atomic.Pointer[Thread]
+
+// running covers what has to be done for the first isolated thread, and after the last.
+var running struct {
+	sync.Mutex
+	n int
+}
+
+// Run calls f in isolation: the calling goroutine is locked to its OS thread, the thread
+// to the CPU, and it is in USER when f begins. When f returns, panics or ends the
+// goroutine, the thread comes back, does what it owes, and may run everywhere again.
+//
+// The error is not nil, and f was not called, if the thread cannot be isolated: the CPU
+// does not exist or belongs to another isolated thread, or other threads may run there (all
+// are listed). That nobody can be spared because the kernel cannot sync single CPUs, or
+// because text is not patched at all, is no error; [Status] says so.
+//
+// An isolated thread that runs Go code takes one of GOMAXPROCS for itself. If there are
+// not more of these than isolated threads, Run raises GOMAXPROCS, and that stops the world once.
+func Run(o Options, f func(t *Thread)) error {
+	if f == nil {
+		return fmt.Errorf("%w: expected a function to run, found nil", ErrOptions)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s, err := enter(o)
+	if err != nil {
+		return err
+	}
+	defer s.leave()
+	s.c.Switch(tracking.User)
+	f(s.Thread)
+	return nil
+}
+
+// session is what Run has changed and puts back.
+type session struct {
+	*Thread
+	cpus    reserve.CPUs // where the thread ran before
+	unblock func() error
+}
+
+// enter does all that comes before isolation. On error nothing has changed.
+func enter(o Options) (s *session, err error) {
+	s = &session{}
+	if s.cpus, err = reserve.Pin(o.CPU); err != nil {
+		return nil, fmt.Errorf("%w: CPU %d: %w", ErrOptions, o.CPU, err)
+	}
+	s.unblock = func() error { return nil }
+	undo := func(err error) (*session, error) {
+		return nil, errors.Join(err, s.unblock(), reserve.Restore(s.cpus))
+	}
+	tid := gettid()
+	if err := alone(o.CPU, tid); err != nil {
+		return undo(err)
+	}
+	if o.BlockSignals {
+		if s.unblock, err = blockSignals(); err != nil {
+			s.unblock = func() error { return nil }
+			return undo(err)
+		}
+	}
+	c, err := deferral.Register(o.CPU, tid, o.DeferIdle)
+	if err != nil {
+		return undo(fmt.Errorf("%w: %w", ErrOptions, err))
+	}
+	s.Thread = &Thread{c: c, deferIdle: o.DeferIdle}
+	if err := first(); err != nil {
+		c.Unregister()
+		return undo(err)
+	}
+	threads[o.CPU].Store(s.Thread)
+	return s, nil
+}
+
+// leave brings the thread back from whatever state it is in, first of all.
+func (s *session) leave() {
+	s.c.Switch(tracking.Kernel)
+	threads[s.c.CPU()].Store(nil)
+	s.c.Unregister()
+	last()
+	if err := errors.Join(s.unblock(), reserve.Restore(s.cpus)); err != nil {
+		engine.Default.Note("isolate: the thread that was isolated on CPU %d stays as it was there: %v", s.c.CPU(), err)
+	}
+}
+
+// alone returns an error that names the threads of the process that may run on the CPU,
+// besides the calling one.
+func alone(cpu, self int) error {
+	tasks, err := reserve.Offenders(cpu, self)
+	if err != nil {
+		return fmt.Errorf("%w: the threads of the process could not be looked at: %w", ErrShared, err)
+	}
+	if len(tasks) > 0 {
+		return fmt.Errorf("%w: %w", ErrShared, &reserve.OffendersError{CPU: cpu, Tasks: tasks})
+	}
+	return nil
+}
+
+// first prepares the process for one more isolated thread.
+func first() error {
+	running.Lock()
+	defer running.Unlock()
+	if running.n == 0 {
+		if err := tracked.Set(true); err != nil {
+			return fmt.Errorf("isolate: the checks for isolated threads could not be switched on: %w", err)
+		}
+		if possible, err := host.CPUs(); err == nil {
+			_ = barrier.RegisterPerCPU(possible) // if not, Status says that nobody is spared
+		}
+	}
+	running.n++
+	if procs := runtime.GOMAXPROCS(0); procs <= running.n {
+		runtime.GOMAXPROCS(running.n + 1)
+	}
+	return nil
+}
+
+// last is its counterpart.
+func last() {
+	running.Lock()
+	defer running.Unlock()
+	running.n--
+	if running.n > 0 {
+		return
+	}
+	if err := tracked.Set(false); err != nil {
+		engine.Default.Note("isolate: the checks for isolated threads stay on: %v", err)
+	}
+}
+
+// foreign notes that a Thread was used by a goroutine whose it is not.
+func foreign(cpu int) {
+	engine.Default.Note("isolate: a method of the Thread of CPU %d was called by another goroutine, or after Run returned: "+
+		"it just called its function; use the functions of package isolate, which know on which thread they run", cpu)
+}
