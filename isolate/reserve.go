@@ -38,23 +38,13 @@ func Reserve(cpus string) (*Reservation, error) {
 	}
 	procs := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(max(procs, len(list)+1)) // before threads move, or Go lowers it
-	r, err := reserve.New(list, isolated)
+	r, err := reserve.New(list, kept)
 	if err != nil {
 		return nil, fmt.Errorf("isolate: %w", err)
 	}
 	v := &Reservation{r: r, stop: make(chan struct{})}
 	v.done.Go(v.watch)
 	return v, nil
-}
-
-// isolated reports whether a thread is an isolated one, which stays where it is.
-func isolated(tid int) bool {
-	for _, r := range deferral.Reports() {
-		if r.TID == tid {
-			return true
-		}
-	}
-	return false
 }
 
 // CPUs returns the CPUs as a list.

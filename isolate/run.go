@@ -42,9 +42,33 @@ var ErrShared = errors.New("isolate: the CPU is not the thread's alone")
 var threads [deferral.CPUsMax]atomic.Pointer[Thread]
 
 // running covers what has to be done for the first isolated thread, and after the last.
+// tids are the threads from before they are pinned until after their masks are restored: no
+// reservation may move them meanwhile.
 var running struct {
 	sync.Mutex
-	n int
+	n    int
+	tids map[int]bool
+}
+
+// keep says whether reservations leave the thread alone.
+func keep(tid int, on bool) {
+	running.Lock()
+	defer running.Unlock()
+	if on && running.tids == nil {
+		running.tids = map[int]bool{}
+	}
+	if on {
+		running.tids[tid] = true
+	} else {
+		delete(running.tids, tid)
+	}
+}
+
+// kept reports whether they do.
+func kept(tid int) bool {
+	running.Lock()
+	defer running.Unlock()
+	return running.tids[tid]
 }
 
 // Run calls f in isolation: the calling goroutine is locked to its OS thread, the thread
@@ -77,21 +101,28 @@ func Run(o Options, f func(t *Thread)) error {
 // session is what Run has changed and puts back.
 type session struct {
 	*Thread
+	tid     int
 	cpus    reserve.CPUs // where the thread ran before
 	unblock func() error
 }
 
 // enter does all that comes before isolation. On error nothing has changed.
 func enter(o Options) (s *session, err error) {
-	s = &session{}
+	s = &session{tid: gettid(), unblock: func() error { return nil }}
+	if kept(s.tid) {
+		return nil, fmt.Errorf("%w: the goroutine is isolated already: Run within Run", ErrOptions)
+	}
+	keep(s.tid, true)
 	if s.cpus, err = reserve.Pin(o.CPU); err != nil {
+		keep(s.tid, false)
 		return nil, fmt.Errorf("%w: CPU %d: %w", ErrOptions, o.CPU, err)
 	}
-	s.unblock = func() error { return nil }
 	undo := func(err error) (*session, error) {
-		return nil, errors.Join(err, s.unblock(), reserve.Restore(s.cpus))
+		err = errors.Join(err, s.unblock(), reserve.Restore(s.cpus))
+		keep(s.tid, false)
+		return nil, err
 	}
-	tid := gettid()
+	tid := s.tid
 	if err := alone(o.CPU, tid); err != nil {
 		return undo(err)
 	}
@@ -123,6 +154,7 @@ func (s *session) leave() {
 	if err := errors.Join(s.unblock(), reserve.Restore(s.cpus)); err != nil {
 		engine.Default.Note("isolate: the thread that was isolated on CPU %d stays as it was there: %v", s.c.CPU(), err)
 	}
+	keep(s.tid, false)
 }
 
 // alone returns an error that names the threads of the process that may run on the CPU,

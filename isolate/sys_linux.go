@@ -11,10 +11,10 @@ import (
 
 func gettid() int { return unix.Gettid() }
 
-// kept are signals that stay open: those that a thread raises itself, and those by which
+// keptSignals are those that stay open: those that a thread raises itself, and those by which
 // the C library and the Go runtime reach every thread (glibc's SIGCANCEL and SIGSETXID;
 // the runtime uses the latter for system calls that all threads make).
-var kept = []unix.Signal{
+var keptSignals = []unix.Signal{
 	unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSYS,
 	unix.Signal(32), unix.Signal(33), unix.Signal(34),
 }
@@ -26,7 +26,7 @@ func blockSignals() (unblock func() error, err error) {
 		set.Val[i] = ^set.Val[i]
 	}
 	bits := int(unsafe.Sizeof(set.Val[0])) * 8
-	for _, s := range kept {
+	for _, s := range keptSignals {
 		set.Val[(int(s)-1)/bits] &^= 1 << ((int(s) - 1) % bits)
 	}
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &before); err != nil {
@@ -38,8 +38,8 @@ func blockSignals() (unblock func() error, err error) {
 // Where the Go runtime asks for its heap on 64-bit systems (runtime/malloc.go,
 // arenaHints): nothing that mmap returned by itself lies there.
 const (
-	heapLo = 0x00c000000000
-	heapHi = 0x010000000000
+	heapLo uint64 = 0x00c000000000
+	heapHi uint64 = 0x010000000000
 )
 
 // checkMapping finds what cannot be a mapping.
@@ -53,7 +53,7 @@ func checkMapping(b []byte) error {
 		return fmt.Errorf("expected all of a mapping, found %d bytes at %#x, which begins within a page: give it the slice that Mmap returned", len(b), addr)
 	case len(b) != cap(b):
 		return fmt.Errorf("expected all of a mapping, found %d of its %d bytes at %#x: give it the slice that Mmap returned", len(b), cap(b), addr)
-	case unsafe.Sizeof(addr) == 8 && addr >= heapLo && addr < heapHi:
+	case uint64(addr) >= heapLo && uint64(addr) < heapHi:
 		return fmt.Errorf("expected a mapping, found %d bytes at %#x in Go's heap: the collector frees that memory", len(b), addr)
 	}
 	return nil

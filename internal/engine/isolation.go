@@ -53,8 +53,8 @@ func (e *Engine) forEveryone() bool {
 
 // Isolation is what the engine leaves to isolated threads.
 type Isolation struct {
-	// Why says why nobody is spared although threads are isolated; "" if they are, or
-	// there are none.
+	// Why says why nobody is spared although threads are, or were, isolated; "" if they
+	// are spared, or there have been none.
 	Why string `json:"why"`
 	// Assurance is what a sync stands on that leaves CPUs out; "" without such a sync.
 	Assurance     string           `json:"assurance"`
@@ -107,10 +107,10 @@ func (e *Engine) isolationLocked() Isolation {
 		i.Violations += r.Violations
 		i.Threads = append(i.Threads, t)
 	}
-	if deferral.Any() {
+	if len(i.Threads) > 0 {
 		i.Why = e.whyUnspared()
 	}
-	if c.Syncs > 0 || deferral.Any() && i.Why == "" {
+	if c.Syncs > 0 || len(i.Threads) > 0 && i.Why == "" {
 		i.Assurance = assurePerCPU
 	}
 	return i
