@@ -81,6 +81,12 @@ func Synchronize() { deferral.Synchronize() }
 // State is what [Status] returns; it is part of [quietpatch.State], and its JSON form is stable.
 type State = engine.Isolation
 
+// ThreadState is one of [State]'s threads.
+type ThreadState = engine.IsolatedThread
+
+// UnmapCounts are [State]'s counts of mappings that waited.
+type UnmapCounts = engine.UnmapCounts
+
 // Status returns the isolated threads, with what was deferred for them and what they did
 // that they should not have, and what waits to be unmapped.
 func Status() State { return engine.Default.Status().Isolation }

@@ -13,11 +13,10 @@ import (
 
 // Reservation is CPUs that only isolated threads run on.
 type Reservation struct {
-	r    *reserve.Reservation
-	stop chan struct{}
-	done sync.WaitGroup
-	once sync.Once
-	err  error
+	r       *reserve.Reservation
+	release sync.Mutex
+	stop    chan struct{} // nil: the watch has ended
+	done    sync.WaitGroup
 }
 
 // Reserve moves every other thread of the process off some CPUs, given as a list such as
@@ -43,7 +42,8 @@ func Reserve(cpus string) (*Reservation, error) {
 		return nil, fmt.Errorf("isolate: %w", err)
 	}
 	v := &Reservation{r: r, stop: make(chan struct{})}
-	v.done.Go(v.watch)
+	stop := v.stop
+	v.done.Go(func() { v.watch(stop) })
 	return v, nil
 }
 
@@ -51,29 +51,32 @@ func Reserve(cpus string) (*Reservation, error) {
 func (v *Reservation) CPUs() string { return v.r.CPUs().String() }
 
 // Release lets all threads run on the CPUs again. Threads that are isolated there stay,
-// and are interrupted by syncs from then on. It may be called again.
+// and are interrupted by syncs from then on. Called again it does nothing, or after an error tries again.
 func (v *Reservation) Release() error {
-	v.once.Do(func() {
+	v.release.Lock()
+	defer v.release.Unlock()
+	if v.stop != nil {
 		close(v.stop)
 		v.done.Wait()
+		v.stop = nil
 		v.share(true) // before anybody can come
-		if v.err = v.r.Release(); v.err != nil {
-			v.err = fmt.Errorf("isolate: %w", v.err)
-		}
-	})
-	return v.err
+	}
+	if err := v.r.Release(); err != nil {
+		return fmt.Errorf("isolate: %w", err)
+	}
+	return nil
 }
 
 // sweepEvery is how often the threads of the process are looked at.
 const sweepEvery = time.Second
 
 // watch keeps threads off the CPUs that come there in spite of all.
-func (v *Reservation) watch() {
+func (v *Reservation) watch(stop chan struct{}) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-v.stop:
+		case <-stop:
 			return
 		case <-tick.C:
 			v.sweep()
@@ -93,6 +96,25 @@ func (v *Reservation) sweep() {
 		engine.Default.Note("isolate: CPUs %s are not spared: %v", v.CPUs(), err)
 	}
 	v.share(err != nil)
+	v.lost()
+}
+
+// lost notes isolated threads that somebody has moved: another process, or a cpuset that has
+// shrunk. They are interrupted where they run now, for they are looked for by CPU.
+func (v *Reservation) lost() {
+	tasks, err := reserve.Tasks()
+	if err != nil {
+		return
+	}
+	for _, task := range tasks {
+		for _, cpu := range v.r.CPUs() {
+			t := threads[cpu].Load()
+			if t != nil && t.c.TID() == task.TID && (len(task.CPUs) != 1 || task.CPUs[0] != cpu) {
+				engine.Default.Note("isolate: thread %d has lost its CPU %d and may run on %s: it is isolated no more, "+
+					"and is interrupted there (taskset, a cpuset, or CPU %d went offline)", task.TID, cpu, task.CPUs, cpu)
+			}
+		}
+	}
 }
 
 // share says whether other threads may run on the CPUs.

@@ -23,9 +23,10 @@ type Options struct {
 	// BlockSignals blocks the signals that may be blocked on the thread until Run
 	// returns: Go's preemption (SIGURG), profiling (SIGPROF), and all that are sent to the
 	// process, which its other threads then get. Without it Go stops the thread every
-	// 10 ms or so while it runs Go code. With it the thread must call [Thread.Safepoint] or
-	// [Thread.Kernel] often if the program collects garbage: a collection stops all
-	// other goroutines until it does.
+	// 10 ms or so while it runs Go code. With it only calls of Go functions that are not
+	// inlined stop the thread ([Thread.Safepoint], [Thread.Kernel], but also time.Now), and it must make
+	// some often if the program collects garbage: a collection stops all other goroutines until
+	// it does.
 	BlockSignals bool
 	// DeferIdle spares the thread in [Thread.Idle], too.
 	DeferIdle bool

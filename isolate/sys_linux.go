@@ -35,12 +35,22 @@ func blockSignals() (unblock func() error, err error) {
 	return func() error { return unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) }, nil
 }
 
-// Where the Go runtime asks for its heap on 64-bit systems (runtime/malloc.go,
-// arenaHints): nothing that mmap returned by itself lies there.
-const (
-	heapLo uint64 = 0x00c000000000
-	heapHi uint64 = 0x010000000000
-)
+// heapNear is how far from any of its objects Go's heap is taken to reach. The runtime asks for
+// one piece of the address space that grows (runtime/malloc.go, arenaHints), at a place that is random since Go 1.26
+// and far below that of mappings.
+const heapNear uint64 = 1 << 36
+
+// heapObject is in the heap: a variable that the compiler lays out is not.
+var heapObject = allocate()
+
+//go:noinline
+func allocate() *[64]byte { return new([64]byte) }
+
+// inHeap reports whether the address is near the heap. With 32 bits everything is near.
+func inHeap(addr uintptr) bool {
+	object := uint64(uintptr(unsafe.Pointer(heapObject)))
+	return unsafe.Sizeof(addr) == 8 && uint64(addr)-object+heapNear < 2*heapNear
+}
 
 // checkMapping finds what cannot be a mapping.
 func checkMapping(b []byte) error {
@@ -53,24 +63,24 @@ func checkMapping(b []byte) error {
 		return fmt.Errorf("expected all of a mapping, found %d bytes at %#x, which begins within a page: give it the slice that Mmap returned", len(b), addr)
 	case len(b) != cap(b):
 		return fmt.Errorf("expected all of a mapping, found %d of its %d bytes at %#x: give it the slice that Mmap returned", len(b), cap(b), addr)
-	case uint64(addr) >= heapLo && uint64(addr) < heapHi:
+	case inHeap(addr):
 		return fmt.Errorf("expected a mapping, found %d bytes at %#x in Go's heap: the collector frees that memory", len(b), addr)
 	}
 	return nil
 }
 
-// munmap gives b to the package that has mapped it, which keeps a list; a mapping
-// that neither knows was made by C code.
+// start returns where a mapping begins.
+func start(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// munmap gives b to the package that has mapped it, which keeps a list.
 func munmap(b []byte) error {
 	err := unix.Munmap(b)
 	if err == unix.EINVAL {
 		err = syscall.Munmap(b)
 	}
 	if err == syscall.EINVAL {
-		if _, _, errno := unix.Syscall(unix.SYS_MUNMAP, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0); errno != 0 {
-			return fmt.Errorf("munmap(%p, %d): %w", unsafe.SliceData(b), len(b), errno)
-		}
-		return nil
+		return fmt.Errorf("expected all of a mapping, found %d bytes at %#x, which Mmap has not made, neither of package syscall nor of golang.org/x/sys/unix, "+
+			"or which are unmapped already; for other mappings there is UnmapFunc: %w", len(b), start(b), err)
 	}
 	return err
 }

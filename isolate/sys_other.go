@@ -16,3 +16,5 @@ func blockSignals() (unblock func() error, err error) { return nil, errUnsupport
 func checkMapping([]byte) error { return errUnsupported }
 
 func munmap([]byte) error { return errUnsupported }
+
+func start([]byte) uintptr { return 0 }

@@ -193,7 +193,9 @@ func TestHold(t *testing.T) {
 	c := register(t, 3)
 	defer c.Unregister()
 	var released []int
-	hold := func(n int) error { return Hold(1<<10, func() error { released = append(released, n); return nil }) }
+	hold := func(n int) error {
+		return Hold(0, 1<<10, func() error { released = append(released, n); return nil }, nil)
+	}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -215,21 +217,21 @@ func TestHold(t *testing.T) {
 	}
 	before := UnmapCounts()
 	c.Switch(tracking.User)
-	must(SetLimits(Limits{Bytes: 2 << 10, Age: time.Hour}))
+	SetLimits(Limits{Bytes: 2 << 10, Age: time.Hour})
 	defer SetLimits(Limits{Bytes: 64 << 20, Age: 10 * time.Second})
 	must(hold(4))
 	must(hold(5))
 	mustWait(t, 2)
 	must(hold(6)) // beyond the bytes
 	mustWait(t, 0)
-	must(SetLimits(Limits{Bytes: 1 << 20, Age: time.Millisecond}))
+	SetLimits(Limits{Bytes: 1 << 20, Age: time.Millisecond})
 	must(hold(7))
 	for UnmapCounts().Waiting > 0 { // the timer
 		time.Sleep(time.Millisecond)
 	}
-	must(SetLimits(Limits{Bytes: 1 << 20, Age: time.Hour}))
+	SetLimits(Limits{Bytes: 1 << 20, Age: time.Hour})
 	must(hold(8))
-	must(SetLimits(Limits{})) // nothing may wait
+	SetLimits(Limits{}) // nothing may wait
 	mustWait(t, 0)
 	c.Switch(tracking.Kernel)
 	now := UnmapCounts()
@@ -242,17 +244,22 @@ func TestHoldErrors(t *testing.T) {
 	c := register(t, 3)
 	defer c.Unregister()
 	bad := errors.New("refused")
-	if err := Hold(1, func() error { return bad }); err != bad {
+	if err := Hold(0, 1, func() error { return bad }, nil); err != bad {
 		t.Errorf("at once: %v", err)
 	}
 	before := UnmapCounts().Failed
 	c.Switch(tracking.User)
-	if err := Hold(1, func() error { return bad }); err != nil {
+	var told error
+	tell := func(err error) { told = err }
+	if err := Hold(16, 1, func() error { return bad }, tell); err != nil {
 		t.Errorf("held: %v", err)
 	}
+	if err := Hold(16, 1, func() error { return nil }, tell); !errors.Is(err, ErrTwice) {
+		t.Errorf("the same mapping again: %v", err)
+	}
 	c.Switch(tracking.Kernel)
-	if got := UnmapCounts().Failed - before; got != 1 {
-		t.Errorf("%d failed, expected 1", got)
+	if got := UnmapCounts().Failed - before; got != 1 || told != bad {
+		t.Errorf("%d failed, expected 1; told %v", got, told)
 	}
 }
 
@@ -292,7 +299,7 @@ func TestHoldHammer(t *testing.T) {
 			releasers.Go(func() {
 				for time.Now().Before(end) {
 					asked.Add(1)
-					_ = Hold(1, func() error {
+					_ = Hold(0, 1, func() error {
 						calls.Add(1)
 						for i := range inside {
 							if inside[i].Load() {
@@ -300,7 +307,7 @@ func TestHoldHammer(t *testing.T) {
 							}
 						}
 						return nil
-					})
+					}, nil)
 				}
 			})
 		}

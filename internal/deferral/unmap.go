@@ -1,6 +1,8 @@
 package deferral
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -9,11 +11,16 @@ import (
 	"github.com/quietpatch/quietpatch/internal/tracking"
 )
 
-// A release that waits: a mapping of so many bytes.
+// A release that waits: a mapping of so many bytes, at addr unless that is 0.
 type held struct {
+	addr    uintptr
 	bytes   int
 	release func() error
+	failed  func(error)
 }
+
+// ErrTwice: the mapping waits already.
+var ErrTwice = errors.New("unmapped twice")
 
 // pending is what waits to be unmapped.
 //
@@ -50,40 +57,47 @@ type Unmaps struct {
 }
 
 // SetLimits changes the limits; what is beyond the new ones is released.
-func SetLimits(l Limits) error {
+func SetLimits(l Limits) {
 	unmapping.Lock()
 	defer unmapping.Unlock()
 	limits = l
 	if len(waiting) == 0 {
-		return nil
+		return
 	}
 	stopTimer()
 	if bytesHeld > limits.Bytes || time.Since(since) >= limits.Age {
-		return force()
+		force()
+		return
 	}
 	timer = time.AfterFunc(limits.Age-time.Since(since), expire)
-	return nil
 }
 
-// Hold calls release now if no thread is isolated; else when none is, or when a limit is
-// passed. The error is that of release, or of others that waited.
-func Hold(bytes int, release func() error) error {
+// Hold calls release now if no thread is isolated, and returns its error; else when none
+// is, or when a limit is passed, and an error goes to failed, which is called under a lock.
+func Hold(addr uintptr, bytes int, release func() error, failed func(error)) error {
 	if done, err := releaseNow(release); done {
 		return err
 	}
 	unmapping.Lock()
 	defer unmapping.Unlock()
+	for _, h := range waiting {
+		if addr != 0 && h.addr == addr {
+			return fmt.Errorf("%w: the mapping of %d bytes at %#x waits already", ErrTwice, h.bytes, addr)
+		}
+	}
 	if len(waiting) == 0 {
 		since = time.Now()
 		timer = time.AfterFunc(limits.Age, expire)
 	}
-	waiting = append(waiting, held{bytes, release})
+	waiting = append(waiting, held{addr, bytes, release, failed})
 	bytesHeld += bytes
 	counts.Held++
 	if bytesHeld > limits.Bytes {
-		return force()
+		force()
+	} else {
+		settle()
 	}
-	return settle()
+	return nil
 }
 
 // releaseNow calls release if nobody is isolated.
@@ -104,25 +118,23 @@ func releaseNow(release func() error) (done bool, err error) {
 // releasing raised, so a thread that goes out waits for a release that was under way, and
 // never for one that begins after it. Somebody who goes out in between is found by the
 // look, and asked in the next round. (internal/sim, unmap.go, has a mutant for each step.)
-func settle() error {
+func settle() {
 	for len(waiting) > 0 {
 		if len(Defer(tracking.Unmap, nil)) > 0 {
-			return nil
+			return
 		}
-		if done, err := releaseNow(release); done {
+		if done, _ := releaseNow(release); done {
 			counts.Released += uint64(len(waiting))
 			clearWaiting()
-			return err
 		}
 	}
-	return nil
 }
 
 // settleOwed is settle for a thread that has come back.
 func settleOwed() {
 	unmapping.Lock()
 	defer unmapping.Unlock()
-	_ = settle() // counted
+	settle()
 }
 
 // outside returns how many threads would be disturbed.
@@ -140,30 +152,27 @@ func expire() {
 	unmapping.Lock()
 	defer unmapping.Unlock()
 	if len(waiting) > 0 && time.Since(since) >= limits.Age {
-		_ = force() // counted
+		force()
 	}
 }
 
 // force releases what waits, whoever is isolated.
-func force() error {
+func force() {
 	counts.Forced += uint64(len(waiting))
 	counts.Interrupts += uint64(len(waiting) * outside())
-	err := release()
+	_ = release()
 	clearWaiting()
-	return err
 }
 
+// release removes all that waits; who let it wait hears of errors.
 func release() error {
-	var first error
 	for _, h := range waiting {
 		if err := h.release(); err != nil {
 			counts.Failed++
-			if first == nil {
-				first = err
-			}
+			h.failed(err)
 		}
 	}
-	return first
+	return nil
 }
 
 func clearWaiting() {

@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 	"internal/trap":       {"golang.org/x/sys/unix"},
 	"internal/host":       {"golang.org/x/sys/unix"},
 	"internal/e2e":        {},
-	"internal/e2e/prog":   {".", "statickey", "staticcall", "dyncall", "golang.org/x/sys/unix"},
+	"internal/e2e/prog":   {".", "statickey", "staticcall", "dyncall", "isolate", "golang.org/x/sys/unix"},
 	"internal/lint":       {},
 	"internal/tracking":   {},
 	"internal/sim":        {"internal/protocol", "internal/tracking"},

@@ -199,13 +199,13 @@ func (p *parser) expected(at int, what string) error {
 	return fmt.Errorf("%s: expected %s, found %s", p.place(at), what, found)
 }
 
-// place names a character of the list, counted from 1, and shows what is before it if the list
-// is long.
+// place names a character of the list, counted from 1, and shows what is around it if the list
+// is long. All before it was understood, hence ASCII.
 func (p *parser) place(at int) string {
 	const shown = 60
 	list := p.list
 	if len(list) > shown {
 		list = "..." + list[max(0, at-shown):min(len(list), at+shown/2)] + "..."
 	}
-	return fmt.Sprintf("CPU list %q, character %d", list, utf8.RuneCountInString(p.list[:at])+1)
+	return fmt.Sprintf("CPU list %q, character %d", list, at+1)
 }

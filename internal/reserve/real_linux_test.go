@@ -405,17 +405,22 @@ func scenarioUndo(c *child) {
 		onThread(func() {})
 	}
 	before := masks()
-	calls := 0
-	_, err := New(CPUs{c.last}, func(int) bool {
-		if calls++; calls == len(before)+2 { // in the second look, when the first has moved all
+	seen, late := map[int]bool{}, false
+	_, err := New(CPUs{c.last}, func(tid int) bool {
+		if seen[tid] && !late { // in the second look: the first has moved all
+			late = true
+			if m := masks()[tid]; m.Contains(c.last) {
+				fail("thread %d is still on %s", tid, m)
+			}
 			if err := (system{}).set(victim, CPUs{c.last}); err != nil {
 				fail("%v", err)
 			}
 		}
+		seen[tid] = true
 		return false
 	})
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprint(victim)) || calls < len(before)+2 {
-		fail("after %d calls: %v", calls, err)
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprint(victim)) {
+		fail("%v; want an error that names thread %d", err, victim)
 	}
 	before[victim] = CPUs{c.last}
 	wantMasks("after the failure", before)
@@ -525,21 +530,98 @@ func scenarioPin(c *child) {
 	})
 }
 
+// TestThreadIDs: what one listing misses, another has.
 func TestThreadIDs(t *testing.T) {
-	for range 20 {
-		names, whole, err := listOnce()
-		if err != nil {
-			t.Fatal(err)
+	pid := os.Getpid()
+	lists := [][]string{{fmt.Sprint(pid), "7"}, {fmt.Sprint(pid), "9", "8"}, {fmt.Sprint(pid), "6"}}
+	n := 0
+	got, err := threadIDs(func() ([]string, bool, error) {
+		n++
+		return lists[n-1], n == 2, nil
+	})
+	want := []int{7, 8, 9, pid}
+	slices.Sort(want)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("after %d listings: %v, %v; want %v", n, got, err, want)
+	}
+	if _, err := threadIDs(func() ([]string, bool, error) { return []string{"1"}, true, nil }); err == nil || !strings.Contains(err.Error(), "PID namespace") {
+		t.Errorf("another /proc: %v", err)
+	}
+	n = 0
+	_, _ = threadIDs(func() ([]string, bool, error) { n++; return lists[0], false, nil })
+	if n > 10 {
+		t.Errorf("%d listings that are never whole", n)
+	}
+}
+
+// TestListingIsWhole ends threads during listings, which makes the kernel miss others now and then.
+func TestListingIsWhole(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes hundreds of threads: not with -short")
+	}
+	start := func() (tid int, end chan bool) {
+		c, end := make(chan int), make(chan bool)
+		go func() {
+			runtime.LockOSThread()
+			c <- unix.Gettid()
+			<-end
+		}()
+		return <-c, end
+	}
+	wholes := 0
+	for range 5 {
+		var stay []int
+		var ends, laterEnds []chan bool
+		for range 200 {
+			_, end := start()
+			tid, later := start()
+			stay, ends, laterEnds = append(stay, tid), append(ends, end), append(laterEnds, later)
 		}
-		if whole && len(names) > 0 {
-			tids, err := threadIDs()
-			if err != nil || !slices.Contains(tids, os.Getpid()) || !slices.IsSorted(tids) {
-				t.Errorf("threads %v, %v", tids, err)
+		done := make(chan bool)
+		go func() {
+			for _, end := range ends {
+				end <- true
 			}
-			return
+			close(done)
+		}()
+		for over := false; !over; {
+			select {
+			case <-done:
+				over = true
+			default:
+			}
+			names, whole, err := listOnce()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !whole {
+				continue
+			}
+			wholes++
+			for _, tid := range stay {
+				if !slices.Contains(names, fmt.Sprint(tid)) {
+					t.Fatalf("thread %d is missing in a listing that is taken for whole", tid)
+				}
+			}
+		}
+		for _, end := range laterEnds {
+			end <- true
 		}
 	}
-	t.Error("the links of the directory are never as many as its entries: the kernel counts otherwise than expected")
+	if wholes == 0 {
+		t.Error("no listing was whole: the links of the directory are not its entries and two")
+	}
+}
+
+// TestMaskOf: every number has its bit, and a mask that is set is the one that is read.
+func TestMaskOf(t *testing.T) {
+	for _, list := range []string{"", "0", "63", "64", "31-32,1023-1024", "4095", "0-4095", "1-4095:3/7"} {
+		c := must(list)
+		m := maskOf(c)
+		if got := m.cpus(); !slices.Equal(got, c) {
+			t.Errorf("the mask of %s is read as %s", c, got)
+		}
+	}
 }
 
 func TestParseStat(t *testing.T) {

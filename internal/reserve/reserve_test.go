@@ -161,6 +161,29 @@ func TestGiveBack(t *testing.T) {
 	}
 }
 
+// TestSameMask: two masks became the same one, and a new thread may come from either.
+func TestSameMask(t *testing.T) {
+	f := newFake("0-3", "0-1", "0,2", "0,3")
+	r := reserve(t, newRegistry(f), "1-2", nil)
+	f.is(t, "reserved", "0", "0", "0,3")
+	f.fork(100)
+	f.fork(101)
+	f.fork(102)
+	release(t, r)
+	f.is(t, "released", "0-1", "0,2", "0,3", "0-2", "0-2", "0,3")
+}
+
+// TestMineIsPinned: an isolated thread stays on its CPU when others are released, even if its
+// mask is one that threads were moved to.
+func TestMineIsPinned(t *testing.T) {
+	f := newFake("0-3", "0-1", "0-3")
+	isolated := 0
+	r := reserve(t, newRegistry(f), "1", func(tid int) bool { return tid == isolated })
+	isolated = f.add(must("0"))
+	release(t, r)
+	f.is(t, "released", "0-1", "0-3", "0")
+}
+
 // TestBeingMade: a thread that was being made while its creator was moved has the old mask, and
 // is seen only by the next look.
 func TestBeingMade(t *testing.T) {
@@ -232,6 +255,9 @@ func TestNoEnd(t *testing.T) {
 	_, err := newRegistry(f).reserve(must("1"), nil)
 	if err == nil || !strings.Contains(err.Error(), "64 looks") {
 		t.Errorf("a mask that does not change: %v", err)
+	}
+	if f.looks > 4*looksMax {
+		t.Errorf("%d looks", f.looks)
 	}
 	f.is(t, "after the failure", "0-1", "0-1")
 }
@@ -395,16 +421,24 @@ func TestOffenders(t *testing.T) {
 	if got, err := offenders(f, 7, 100); err != nil || len(got) != 0 {
 		t.Errorf("offenders of a CPU without threads: %v, %v", got, err)
 	}
-	f.onLook = func() { // never two looks that agree
-		if f.looks%2 == 0 {
-			born = f.add(must("2"))
-		} else {
-			delete(f.masks, born)
-		}
-	}
 	f.masks[101] = must("0")
-	if got, err := offenders(f, 2, 100); err != nil || len(got) == 0 {
-		t.Errorf("threads that come and go: %v, %v", got, err)
+	for _, there := range []bool{true, false} { // whichever the last look sees
+		come := func() { born = f.add(must("2")) }
+		if there {
+			come()
+		}
+		f.onLook = func() { // never two looks that agree
+			if there = !there; there {
+				come()
+			} else {
+				delete(f.masks, born)
+			}
+		}
+		if got, err := offenders(f, 2, 100); err != nil || len(got) == 0 {
+			t.Errorf("threads that come and go: %v, %v", got, err)
+		}
+		f.onLook = nil
+		delete(f.masks, born)
 	}
 }
 

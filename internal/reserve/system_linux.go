@@ -48,11 +48,24 @@ func readList(name string) (CPUs, error) {
 // CPUs, and the kernel refuses to fill one that is smaller than its own.
 type mask [cpusMax / bits.UintSize]uint
 
-func (system) set(tid int, c CPUs) error {
-	var m mask
+func maskOf(c CPUs) (m mask) {
 	for _, cpu := range c {
 		m[cpu/bits.UintSize] |= 1 << (cpu % bits.UintSize)
 	}
+	return m
+}
+
+func (m *mask) cpus() (c CPUs) {
+	for i, word := range m {
+		for ; word != 0; word &= word - 1 {
+			c = append(c, i*bits.UintSize+bits.TrailingZeros(word))
+		}
+	}
+	return c
+}
+
+func (system) set(tid int, c CPUs) error {
+	m := maskOf(c)
 	_, _, errno := unix.Syscall(unix.SYS_SCHED_SETAFFINITY, uintptr(tid), unsafe.Sizeof(m), uintptr(unsafe.Pointer(&m)))
 	switch errno {
 	case 0:
@@ -60,7 +73,7 @@ func (system) set(tid int, c CPUs) error {
 	case unix.ESRCH:
 		return errGone
 	case unix.EINVAL:
-		return fmt.Errorf("sched_setaffinity: %w (no such CPU is online, or none is in the thread's cpuset (cgroup), or it is a thread whose mask is fixed, as the workers of io_uring were)", errno)
+		return fmt.Errorf("sched_setaffinity: %w (none of these CPUs is both online and in the thread's cpuset (cgroup), or the kernel keeps the thread's mask fixed, as older ones do with workers of io_uring)", errno)
 	default:
 		return fmt.Errorf("sched_setaffinity: %w (a seccomp filter, or the thread has another user id)", errno)
 	}
@@ -78,17 +91,11 @@ func affinity(tid int) (CPUs, error) {
 	default:
 		return nil, fmt.Errorf("sched_getaffinity of thread %d: %w", tid, errno)
 	}
-	var c CPUs
-	for i, word := range m {
-		for ; word != 0; word &= word - 1 {
-			c = append(c, i*bits.UintSize+bits.TrailingZeros(word))
-		}
-	}
-	return c, nil
+	return m.cpus(), nil
 }
 
 func (s system) threads(pick func(CPUs) bool) ([]task, error) {
-	tids, err := threadIDs()
+	tids, err := threadIDs(listOnce)
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +135,11 @@ func (system) self() (task, error) {
 // stands ends, the kernel ends the listing, too, or goes on by position in a list
 // that has moved up (fs/proc/base.c, next_tid and first_tid). So it lists again, up to a few
 // times, until the entries are as many as the threads before and after, and takes all that it saw.
-func threadIDs() ([]int, error) {
+func threadIDs(list func() (names []string, whole bool, err error)) ([]int, error) {
 	const listings = 8
 	var tids []int
 	for range listings {
-		names, whole, err := listOnce()
+		names, whole, err := list()
 		if err != nil {
 			return nil, err
 		}
