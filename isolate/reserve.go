@@ -28,15 +28,14 @@ type Reservation struct {
 // Other processes are not its business: see isolcpus, cpusets and taskset in docs/ISOLATION.md.
 //
 // Go adapts GOMAXPROCS to the CPUs that are left, unless the program has set it. An isolated thread
-// that runs Go code takes one of them for itself, so Reserve sets GOMAXPROCS to what it is, and to one more than the
-// reserved CPUs at least.
+// that runs Go code takes one of them for itself, so Reserve sets GOMAXPROCS: to what it is, or to the CPUs that
+// are left and the reserved ones together, if the process was not allowed to use these before (isolcpus).
 func Reserve(cpus string) (*Reservation, error) {
 	list, err := reserve.Parse(cpus)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	procs := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(max(procs, len(list)+1)) // before threads move, or Go lowers it
+	runtime.GOMAXPROCS(procsFor(list)) // before threads move, or Go lowers it
 	r, err := reserve.New(list, kept)
 	if err != nil {
 		return nil, fmt.Errorf("isolate: %w", err)
@@ -45,6 +44,25 @@ func Reserve(cpus string) (*Reservation, error) {
 	stop := v.stop
 	v.done.Go(func() { v.watch(stop) })
 	return v, nil
+}
+
+// procsFor returns how many goroutines may run at once, isolated ones included.
+func procsFor(reserved reserve.CPUs) int {
+	procs, left := runtime.GOMAXPROCS(0), 0
+	tasks, _ := reserve.Tasks() // without them: as it is
+	for _, t := range tasks {
+		n := 0
+		for _, cpu := range t.CPUs {
+			if !reserved.Contains(cpu) {
+				n++
+			}
+		}
+		left = max(left, n)
+	}
+	if left >= procs {
+		procs += len(reserved) // they are not among what it has counted so far
+	}
+	return max(procs, len(reserved)+1)
 }
 
 // CPUs returns the CPUs as a list.

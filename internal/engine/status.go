@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/quietpatch/quietpatch/internal/deferral"
 	"github.com/quietpatch/quietpatch/internal/site"
 )
 
@@ -114,6 +115,9 @@ func (e *Engine) Status() Status {
 		s.Search.TableBytes += cap(k.sites) * int(unsafe.Sizeof(Site{}))
 	}
 	s.Problems = append(append([]string{}, e.problems...), e.unusedRules()...)
+	if _, problem := deferral.CounterBits(); problem != "" {
+		s.Problems = append(s.Problems, problem)
+	}
 	if e.dropped > 0 {
 		s.Problems = append(s.Problems, fmt.Sprintf("and %d more", e.dropped))
 	}
