@@ -385,14 +385,17 @@ func TestSynchronizeWaits(t *testing.T) {
 			t.Error("a thread that stayed in KERNEL has passed")
 		}
 		c.Switch(tracking.User)
-		if !s.Passed() || !Snap().Passed() {
+		outside := Snap()
+		if !s.Passed() || !outside.Passed() {
 			t.Error("a thread outside has not passed")
 		}
 		c.Switch(tracking.Kernel)
-		if s.Passed() != true || Snap().Passed() {
-			t.Error("back in KERNEL: the old snapshot has passed, a new one has not")
+		if !s.Passed() {
+			t.Error("back in KERNEL the old snapshot has not passed any more")
 		}
-		s = Snap()
+		if s = Snap(); s.Passed() {
+			t.Error("back in KERNEL a new snapshot has passed")
+		}
 		c.Unregister()
 		if !s.Passed() {
 			t.Error("a thread that has ended is waited for")

@@ -1,6 +1,7 @@
 package deferral
 
 import (
+	"slices"
 	"time"
 
 	"github.com/quietpatch/quietpatch/internal/tracking"
@@ -24,15 +25,14 @@ func Snap() Snapshot {
 }
 
 // Passed reports whether every thread has been outside Kernel at some time since the
-// snapshot, or has ended.
-func (s Snapshot) Passed() bool {
-	for _, r := range s {
+// snapshot, or has ended. A thread that has is not looked at again: a narrow counter may
+// hide that from a later look.
+func (s *Snapshot) Passed() bool {
+	*s = slices.DeleteFunc(*s, func(r reading) bool {
 		c := &contexts[r.cpu]
-		if !layout.Passed(r.word, c.load()) && c.TID() == r.tid {
-			return false
-		}
-	}
-	return true
+		return layout.Passed(r.word, c.load()) || c.TID() != r.tid
+	})
+	return len(*s) == 0
 }
 
 // Synchronize returns when every isolated thread has been outside Kernel at some time
