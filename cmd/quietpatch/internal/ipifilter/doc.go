@@ -1,6 +1,6 @@
 // Package ipifilter is the language in which is said which IPIs count: the filters of the
 // kernel's trace events (Documentation/trace/events.rst, section 5) with the sets of CPUs
-// that Linux 6.6 added to them:
+// that the series on deferred IPIs brought them (Linux 6.12 has them, 6.1 has not):
 //
 //	cpu & CPUS{2-3,8} && comm != "migration/2"
 //	cpumask & CPUS{2-3} && !(CPU & CPUS{0} || pid == 1234)

@@ -196,5 +196,5 @@ func compileString(c *comparison) func(*Record) bool {
 	case NE:
 		return func(r *Record) bool { return get(r) != str }
 	}
-	return func(r *Record) bool { return globMatch(str, get(r)) }
+	return func(r *Record) bool { return GlobMatch(str, get(r)) }
 }

@@ -17,11 +17,11 @@ type Event struct {
 	Fields map[Field]string
 	// Single says that the event is of one victim, so that cpumask is cpu.
 	Single bool
-	// CPUS says that the kernel knows CPUS{...}: Linux 6.6 and later.
+	// CPUS says that the kernel knows CPUS{...}: Linux 6.12 does, 6.1 does not.
 	CPUS bool
 	// Function reports whether the kernel has exactly one function of a name and can
-	// compare with it, as .function does since Linux 6.3. With two of a name it
-	// would look at one only; a filter with none is refused. nil: no name.
+	// compare with it, for which .function is there in Linux 6.12 and not in 6.1. With two
+	// of a name it would look at one only; a filter with none is refused. nil: no name.
 	Function func(name string) bool
 }
 
@@ -162,7 +162,7 @@ func (r renderer) render(n *node) (text string, exact, ok bool) {
 	var texts []string
 	for _, k := range n.kids {
 		text, kidExact, kidOK := r.render(k)
-		exact = exact && kidOK && kidExact
+		exact = exact && kidExact
 		if kidOK {
 			texts = append(texts, text)
 		} else if n.kind == or {

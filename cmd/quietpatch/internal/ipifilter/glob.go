@@ -1,11 +1,11 @@
 package ipifilter
 
-// globMatch reports whether the whole string matches the pattern, by the rules of the
+// GlobMatch reports whether the whole string matches the pattern, by the rules of the
 // kernel's glob_match (lib/glob.c): * is any text, ? any character, [a-c] and [!a-c] are
 // classes, \ takes the meaning of the next character. A [ without a ] stands for itself.
 // A class begins with at least one member, which may be ]. A \ at the very end stands for
 // nothing. All characters are bytes.
-func globMatch(pattern, s string) bool {
+func GlobMatch(pattern, s string) bool {
 	// After a mismatch, the last * takes one character more. Earlier ones need not: what
 	// they could reach, the last one can.
 	p, i := 0, 0

@@ -44,7 +44,7 @@ func TestGlob(t *testing.T) {
 		{`*\`, "xyz", true},
 		{"k*/[0-9]:*", "kworker/0:1", true},
 	} {
-		if got := globMatch(test.pattern, test.s); got != test.want {
+		if got := GlobMatch(test.pattern, test.s); got != test.want {
 			t.Errorf("%q with %q: got %v", test.pattern, test.s, got)
 		}
 	}
@@ -128,7 +128,7 @@ func TestGlobAgrees(t *testing.T) {
 			return
 		}
 		for _, s := range texts {
-			if got, want := globMatch(p, s), slowGlob(p, s); got != want {
+			if got, want := GlobMatch(p, s), slowGlob(p, s); got != want {
 				t.Errorf("%q with %q: got %v, want %v", p, s, got, want)
 				bad++
 			}

@@ -63,7 +63,7 @@ func TestKernelTakes(t *testing.T) {
 		e.Function = func(name string) bool { return name == "f" }
 		filter := filepath.Join(dir, "events", strings.Replace(e.Name, ":", "/", 1), "filter")
 		if _, err := os.Stat(filter); err != nil {
-			t.Skip("the kernel lacks events, needs Linux 6.6: ", err)
+			t.Skip("the kernel lacks events that Linux 6.12 has: ", err)
 		}
 		for _, event := range []Event{e, old(e)} {
 			for range 100 {
