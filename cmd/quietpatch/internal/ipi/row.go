@@ -38,7 +38,10 @@ type Sender struct {
 // Origin says from where in the kernel the IPI came.
 type Origin struct {
 	Syscall string // such as setsockopt; "" outside of system calls
-	Detail  string // such as SO_TIMESTAMP
+	// Detail is words that say more: options and commands of the system call as its manual
+	// page has them (SO_TIMESTAMP), functions of the kernel on the way (static_key_enable),
+	// and the word go if the process is a Go program. Package remedy knows which it looks for.
+	Detail string
 	// Path is how the kernel got there if not straight from a system call: the word
 	// workqueue or softirq and a name ("workqueue netstamp_clear", "softirq NET_RX"),
 	// or one of timer, rcu, kthread.
