@@ -75,8 +75,10 @@ func SetLimits(l Limits) {
 // Hold calls release now if no thread is isolated, and returns its error; else when none
 // is, or when a limit is passed, and an error goes to failed, which is called under a lock.
 func Hold(addr uintptr, bytes int, release func() error, failed func(error)) error {
-	if done, err := releaseNow(release); done {
-		return err
+	if outside() == 0 { // a look first: who waits to go out must not be made to wait by this one
+		if done, err := releaseNow(release); done {
+			return err
+		}
 	}
 	unmapping.Lock()
 	defer unmapping.Unlock()

@@ -48,7 +48,7 @@ type Engine struct {
 	unsynced   bool             // new stubs, and no sync since
 
 	noinstrAt map[unsafe.Pointer]bool // keys that isolated threads may check, besides sealed ones
-	everyone  bool                    // the batch at hand has sites of such keys: isolated threads are not spared
+	everyone  bool                    // the next sync is for sites of such keys, among others: it spares nobody
 
 	driving  bool     // a batch is under way
 	pokes    []poke   // of the batch at hand; reused

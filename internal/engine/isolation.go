@@ -23,27 +23,26 @@ func (e *Engine) MarkNoinstr(addr unsafe.Pointer) {
 		e.noinstrAt = map[unsafe.Pointer]bool{}
 	}
 	e.noinstrAt[addr] = true
+	if k := e.byAddr[addr]; k != nil {
+		k.noinstr = true
+	}
 }
 
-// noinstr reports whether isolated threads may run sites of k.
-func (e *Engine) noinstr(k *Key) bool {
-	return k != nil && (k.seal != neverSealed || e.noinstrAt[k.addr])
-}
+// forIsolated reports whether isolated threads may run sites of k.
+func (k *Key) forIsolated() bool { return k != nil && (k.seal != neverSealed || k.noinstr) }
 
 // forEveryone reports whether the batch at hand has a site that an isolated thread may run.
+// It does not ask whether there is such a thread: one may come while the batch is under way.
 func (e *Engine) forEveryone() bool {
-	if !deferral.Any() {
-		return false // nobody would be spared
-	}
 	for _, c := range e.changes {
-		if e.noinstr(c.Key) {
+		if c.Key.forIsolated() {
 			return true
 		}
 	}
 	var last *Key
 	for i := range e.pokes {
 		if k := e.pokes[i].key; k != last {
-			if last = k; e.noinstr(k) {
+			if last = k; k.forIsolated() {
 				return true
 			}
 		}

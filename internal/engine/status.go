@@ -34,18 +34,18 @@ type Status struct {
 	Reason string `json:"reason"` // why it is memory; "" when live
 	// NotArmed is why the last attempt to arm sites was put off, such as a
 	// tracer; "" when it was not. It is tried again when a key is next set.
-	NotArmed  string   `json:"not_armed"`
-	Strategy  string   `json:"strategy"`
-	Backend   string   `json:"backend"`
-	Assurance string   `json:"assurance"` // what the strategy stands on, on this CPU
-	Keys      int      `json:"keys"`      // registered, or found in the text when they were set
-	Sites     int      `json:"sites"`     // found so far
-	Armed     int      `json:"armed"`     // hold their value as an immediate
-	Search    Search   `json:"search"`
-	Stubs     Stubs    `json:"stubs"`
+	NotArmed  string    `json:"not_armed"`
+	Strategy  string    `json:"strategy"`
+	Backend   string    `json:"backend"`
+	Assurance string    `json:"assurance"` // what the strategy stands on, on this CPU
+	Keys      int       `json:"keys"`      // registered, or found in the text when they were set
+	Sites     int       `json:"sites"`     // found so far
+	Armed     int       `json:"armed"`     // hold their value as an immediate
+	Search    Search    `json:"search"`
+	Stubs     Stubs     `json:"stubs"`
 	Isolation Isolation `json:"isolation"`
-	Unsynced  bool     `json:"unsynced"` // changes without waiting or a failed sync, and no sync since: a CPU may act on bytes that are gone
-	Counters  Counters `json:"counters"`
+	Unsynced  bool      `json:"unsynced"` // changes without waiting or a failed sync, and no sync since: a CPU may act on bytes that are gone
+	Counters  Counters  `json:"counters"`
 	// Problems are mistakes of use that were survived: a name taken twice, a
 	// key on the heap or copied, a wrong environment variable.
 	Problems []string `json:"problems"`

@@ -92,6 +92,7 @@ func alphaOn() int {
 type faulty struct {
 	machine
 	pokes, syncs  int
+	everyone      []bool // what the syncs were asked for
 	failPoke      func(nth int, addr uintptr) error
 	failRescue    error
 	realRescue    bool
@@ -138,6 +139,7 @@ func (f *faulty) Rescue(addr uintptr, n int, old, new uint64) error {
 
 func (f *faulty) Sync(everyone bool) error {
 	f.syncs++
+	f.everyone = append(f.everyone, everyone)
 	if f.failSync != nil {
 		if err := f.failSync(f.syncs - 1); err != nil {
 			return err

@@ -10,6 +10,9 @@ const (
 	CheckBudget      = "budget"       // no more and no fewer syncs than promised; none for an isolated CPU
 	CheckLiveness    = "liveness"     // once the patcher is done, every thread finishes
 	CheckFreed       = "freed-stub"   // nobody executes a stub that was freed
+	CheckDisturbed   = "disturbed"    // no munmap hits an isolated thread unless a bound was passed
+	CheckGrace       = "grace"        // no grace period ends before all threads were outside Kernel
+	CheckStranded    = "stranded"     // nothing is pending once everybody is in Kernel
 )
 
 // Violation is a broken invariant and the way there.
