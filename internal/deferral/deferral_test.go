@@ -127,11 +127,11 @@ func TestIdleIsAnOption(t *testing.T) {
 			t.Errorf("with the option %v an idle thread is spared: %v", idle, got)
 		}
 		c.Switch(tracking.User)
-		c.SetShared(true)
+		SetShared(5, true)
 		if got := Defer(tracking.Sync, nil); len(got) != 0 {
 			t.Errorf("a shared CPU is spared: %v", got)
 		}
-		c.SetShared(false)
+		SetShared(5, false)
 		if got := Defer(tracking.Sync, nil); len(got) != 1 {
 			t.Error("a CPU that is not shared any more is not spared")
 		}
@@ -240,6 +240,66 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestDoor: who goes out while a release is under way waits for its end, but not for long.
+func TestDoor(t *testing.T) {
+	c := register(t, 3)
+	defer c.Unregister()
+	before := UnmapCounts().Met
+	releasing.Add(1)
+	c.Switch(tracking.User) // returns
+	releasing.Add(-1)
+	c.Switch(tracking.Kernel)
+	if got := UnmapCounts().Met - before; got != 1 {
+		t.Errorf("met %d releases, expected 1", got)
+	}
+	c.Switch(tracking.User)
+	c.Switch(tracking.Kernel)
+	if got := UnmapCounts().Met - before; got != 1 {
+		t.Errorf("met %d releases, and there was none", got)
+	}
+}
+
+// TestReturnIsShort: a thread that comes back releases a few, and the rest the next times;
+// nothing is left when it ends.
+func TestReturnIsShort(t *testing.T) {
+	c := register(t, 3)
+	n := 0
+	c.Switch(tracking.User)
+	for range 3*perReturn + 1 {
+		if err := Hold(0, 1, func() error { n++; return nil }, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 1; i <= 2; i++ {
+		c.Switch(tracking.Kernel)
+		if n != i*perReturn || c.load().Work() != tracking.Unmap {
+			t.Errorf("after %d returns %d are released, the word is %#x", i, n, c.load())
+		}
+		c.Switch(tracking.User)
+	}
+	c.Switch(tracking.Kernel)
+	c.Unregister()
+	if n != 3*perReturn+1 || c.load().Work() != 0 {
+		t.Errorf("in the end %d are released, the word is %#x", n, c.load())
+	}
+}
+
+// TestHoldPanic: the program's function must not harm the thread that calls it, nor be called
+// twice.
+func TestHoldPanic(t *testing.T) {
+	c := register(t, 3)
+	defer c.Unregister()
+	calls := 0
+	var told error
+	c.Switch(tracking.User)
+	_ = Hold(0, 1, func() error { calls++; panic("bad") }, func(err error) { told = err })
+	_ = Hold(0, 1, func() error { calls++; return nil }, nil)
+	c.Switch(tracking.Kernel)
+	if calls != 2 || told == nil || c.State() != tracking.Kernel || UnmapCounts().Waiting != 0 {
+		t.Errorf("%d calls, told %v, in %v, %d wait", calls, told, c.State(), UnmapCounts().Waiting)
+	}
+}
+
 func TestHoldErrors(t *testing.T) {
 	c := register(t, 3)
 	defer c.Unregister()
@@ -264,8 +324,11 @@ func TestHoldErrors(t *testing.T) {
 }
 
 // TestHoldHammer: threads go in and out, others release. Nothing is released while a
-// thread's isolation has begun, and in the end nothing waits.
+// thread's isolation has begun, and in the end nothing waits. (With a door that is waited at
+// for as long as it takes.)
 func TestHoldHammer(t *testing.T) {
+	defer func(d time.Duration) { doorMax = d }(doorMax)
+	doorMax = time.Hour
 	withBits(t, func(t *testing.T) {
 		var inside [2]atomic.Bool
 		var stop atomic.Bool
@@ -346,7 +409,7 @@ func TestSynchronizeTorture(t *testing.T) {
 							wrong.Add(1)
 						}
 					}
-					if n%32 == 0 {
+					if n%31 == 0 {
 						runtime.Gosched() // within the section
 					}
 					if e.spoilt.Load() {

@@ -104,6 +104,9 @@ func (e *Engine) Status() Status {
 		s.Backend = e.m.Backend()
 		s.Strategy = e.strategy.String()
 		s.Assurance = assurance(e.strategy, e.vendor)
+		if deferral.Any() && e.whyUnspared() == "" {
+			s.Assurance = assurePerCPU // of every sync, as long as threads are isolated
+		}
 		t := e.m.Traps()
 		s.Counters.TrapHits, s.Counters.TrapLate = t.Hits, t.Late
 		s.Counters.TrapRetried, s.Counters.TrapForeign = t.Retried, t.Foreign

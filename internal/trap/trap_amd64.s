@@ -114,7 +114,7 @@ late:	// H4
 	LOCK
 	INCQ	shard_late(R10)
 	MOVQ	R9, const_ripOffset(DX)
-	JMP	isolated
+	RET
 
 	// Is the thread isolated? Then it should not have been here: note the site in the
 	// context of the CPU, whose number is in the limit of a segment (see package barrier).
