@@ -46,13 +46,18 @@ func (e *Engine) reapLater(after time.Duration) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.reaping = false
-		e.sweepAll()
-		if deferral.Spinning() {
-			e.hurried = 0 // whom the last look did not see outside may be there now
-		}
-		e.hurry()
+		e.reap()
 		e.reapLater(min(2*after, reapMax))
 	})
+}
+
+// reap frees what may be freed.
+func (e *Engine) reap() {
+	e.sweepAll()
+	if deferral.Spinning() {
+		e.hurried = 0 // whom the last look did not see outside may be there now
+	}
+	e.hurry()
 }
 
 // sweepAll lets go of all that nothing leads to.

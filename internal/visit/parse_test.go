@@ -44,7 +44,12 @@ func TestParseStatus(t *testing.T) {
 		}
 	}
 	var l looker
-	if _, err := l.status(os.Getpid()); err != nil {
+	f, err := l.open(os.Getpid(), "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	if _, err := l.status(f); err != nil {
 		t.Error("this kernel's:", err)
 	}
 }

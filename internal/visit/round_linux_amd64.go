@@ -14,6 +14,9 @@ const (
 	// patience is how long a round may take. Nobody is in a hurry for stubs, and the engine
 	// waits.
 	patience = 100 * time.Millisecond
+	// looksMin is how many times a round looks, even if a thousand threads take all that
+	// time: those that run are asked behind the second.
+	looksMin = 4
 	// From look to look a round waits twice as long.
 	waitMin = 50 * time.Microsecond
 	waitMax = 5 * time.Millisecond
@@ -44,11 +47,11 @@ func Round(sc Scene) error {
 		return err
 	}
 	start := time.Now()
-	for wait := waitMin; ; wait = min(2*wait, waitMax) {
+	for looks, wait := 1, waitMin; ; looks, wait = looks+1, min(2*wait, waitMax) {
 		if err := r.lookAround(); err != nil || len(r.pending) == 0 {
 			return err
 		}
-		if time.Since(start) > patience {
+		if looks >= looksMin && time.Since(start) > patience {
 			return r.unseen()
 		}
 		if err := r.askAround(wait); err != nil {

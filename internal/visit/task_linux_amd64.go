@@ -93,6 +93,11 @@ type looker struct{ buf []byte }
 func (l *looker) look(tid int) (kind, sight, error) {
 	var st [3]status
 	var s sight
+	f, err := l.open(tid, "status")
+	if err != nil {
+		return l.failed(tid, status{}, err)
+	}
+	defer f.close()
 	for i := range st {
 		if i == 2 {
 			running, err := l.registers(tid, &s)
@@ -100,8 +105,7 @@ func (l *looker) look(tid int) (kind, sight, error) {
 				return l.failed(tid, st[1], err)
 			}
 		}
-		var err error
-		if st[i], err = l.status(tid); err != nil {
+		if st[i], err = l.status(f); err != nil {
 			return l.failed(tid, st[0], err)
 		}
 		switch {
@@ -136,20 +140,20 @@ func (l *looker) failed(tid int, st status, err error) (kind, sight, error) {
 	return unknown, sight{}, nil
 }
 
-func (l *looker) status(tid int) (status, error) {
-	b, err := l.read(tid, "status")
+func (l *looker) status(f file) (status, error) {
+	b, err := l.read(f)
 	if err != nil {
 		return status{}, err
 	}
 	s, err := parseStatus(b)
 	if err != nil {
-		err = fmt.Errorf("%s/%d/status: %w", taskDir, tid, err)
+		err = fmt.Errorf("%s: %w", f.name, err)
 	}
 	return s, err
 }
 
 func (l *looker) registers(tid int, s *sight) (running bool, err error) {
-	b, err := l.read(tid, "syscall")
+	b, err := l.readAll(tid, "syscall")
 	if err != nil {
 		return false, err
 	}
@@ -164,7 +168,7 @@ func (l *looker) registers(tid int, s *sight) (running bool, err error) {
 // before Linux 5.12, so the name has to be right, too (io_uring/sqpoll.c, io-wq.c).
 func (l *looker) worker(tid int) bool {
 	const flags, fromState, ioWorker = 9, 3, 0x10
-	b, err := l.read(tid, "stat")
+	b, err := l.readAll(tid, "stat")
 	end := bytes.LastIndexByte(b, ')')
 	if err != nil || !bytes.Contains(b, []byte("(iou-")) || end < 0 {
 		return false
@@ -177,31 +181,52 @@ func (l *looker) worker(tid int) bool {
 	return err == nil && n&ioWorker != 0
 }
 
-// read returns the contents of a file of the thread, valid until the next call.
-func (l *looker) read(tid int, file string) ([]byte, error) {
-	name := taskDir + "/" + strconv.Itoa(tid) + "/" + file
-	fail := func(err error) ([]byte, error) { return nil, &os.PathError{Op: "read", Path: name, Err: err} }
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fail(err)
+// file is one of those of a thread.
+type file struct {
+	fd   int
+	name string
+}
+
+func (f file) close() { _ = unix.Close(f.fd) }
+
+func (f file) failed(err error) error { return &os.PathError{Op: "read", Path: f.name, Err: err} }
+
+func (l *looker) open(tid int, name string) (file, error) {
+	f := file{name: taskDir + "/" + strconv.Itoa(tid) + "/" + name}
+	var err error
+	if f.fd, err = unix.Open(f.name, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return f, f.failed(err)
 	}
-	defer unix.Close(fd)
+	return f, nil
+}
+
+// read returns what the file says now, valid until the next call.
+func (l *looker) read(f file) ([]byte, error) {
 	if l.buf == nil {
 		l.buf = make([]byte, 32<<10) // a status has a line for the nodes of memory, of a few kilobytes
 	}
 	for n := 0; n < len(l.buf); {
-		m, err := unix.Read(fd, l.buf[n:])
+		m, err := unix.Pread(f.fd, l.buf[n:], int64(n))
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return fail(err)
+			return nil, f.failed(err)
 		case m == 0:
 			return l.buf[:n], nil
 		default:
 			n += m
 		}
 	}
-	return fail(unix.EFBIG)
+	return nil, f.failed(unix.EFBIG)
+}
+
+func (l *looker) readAll(tid int, name string) ([]byte, error) {
+	f, err := l.open(tid, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	return l.read(f)
 }
 
 // listingsMax is how often threads are listed before giving up. Two listings are the rule.
