@@ -103,7 +103,7 @@ func TestVisitHeld(t *testing.T) {
 		t.Errorf("%d stubs in use", c.f.stubs)
 	}
 	text := strings.Join(c.problems, "\n")
-	for _, want := range []string{"stubs wait to be freed", "only when the world is stopped", visit.ErrUnable.Error()} {
+	for _, want := range []string{"stubs wait to be freed", "only when the world is stopped for something else", visit.ErrUnable.Error()} {
 		if !strings.Contains(text, want) {
 			t.Errorf("problems without %q: %s", want, text)
 		}
