@@ -118,13 +118,17 @@ func TestTorture(t *testing.T) {
 		}()
 	}
 	quiet := storm(t, &over)
-	updates, failed := updateFor(t, 6*time.Second, sc, lead)
+	long := 6 * time.Second
+	if testing.Short() {
+		long = time.Second
+	}
+	updates, failed := updateFor(t, long, sc, lead)
 	over.Store(true)
 	if n := <-wrong + <-wrong; n > 0 {
 		t.Errorf("%d reads of freed data in %d updates", n, updates)
 	}
 	quiet()
-	if updates < 10 {
+	if updates == 0 {
 		t.Errorf("only %d updates", updates)
 	}
 	t.Logf("%d updates, %d rounds that were not over, %d signals, traps %+v", updates, failed, Signals(), trap.Counters())

@@ -4,6 +4,7 @@ package visit
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"reflect"
@@ -28,7 +29,7 @@ func inChild(t *testing.T, env ...string) bool {
 	if os.Getenv(mark) == t.Name() {
 		return true
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=40s")
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=40s", fmt.Sprintf("-test.short=%v", testing.Short()))
 	cmd.Env = append(append(os.Environ(), mark+"="+t.Name()), env...)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
@@ -295,4 +296,40 @@ func readPending(t *testing.T, tid int) uint64 {
 		t.Fatal(err)
 	}
 	return field(t, b, "\nSigPnd:", 16)
+}
+
+// TestKernelWorker: a thread of io_uring's that polls runs all the time, blocks all signals,
+// and is in no stub.
+func TestKernelWorker(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	const setupSqpoll = 1 << 1
+	params := [30]uint32{2: setupSqpoll, 4: 10_000} // flags, and how long it polls, in ms (io_uring_setup(2))
+	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 4, uintptr(unsafe.Pointer(&params)), 0)
+	if errno != 0 {
+		t.Skip("needs io_uring: ", errno)
+	}
+	defer unix.Close(int(fd))
+	mustBeOver(t, scene(t, page(t)))
+	time.Sleep(20 * time.Millisecond) // it waits for the first time by now
+	const wakeup = 1 << 1             // or it begins to poll when it has something to do
+	if _, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, fd, 0, 0, wakeup, 0, 0); errno != 0 {
+		t.Skip("needs io_uring: ", errno)
+	}
+	sc := scene(t, page(t))
+	for range 5 {
+		mustBeOver(t, sc)
+	}
+	tids, err := threads()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l looker
+	for _, tid := range tids {
+		if l.worker(tid) {
+			return
+		}
+	}
+	t.Error("no thread of io_uring's is seen")
 }
