@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -138,4 +141,44 @@ func TestNamespaceAndThreads(t *testing.T) {
 	if err != nil || !slices.Contains(tids, os.Getpid()) || !slices.IsSorted(tids) {
 		t.Errorf("%v, %v", tids, err)
 	}
+}
+
+// TestOneMoment: registers and mask are of one stay in the kernel. A thread sleeps by one
+// system call with a signal blocked, and by another without.
+func TestOneMoment(t *testing.T) {
+	const clockNanosleep = 230
+	var stop atomic.Bool
+	tid := make(chan int)
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		tid <- unix.Gettid()
+		for n := 0; !stop.Load(); n++ {
+			ts := unix.NsecToTimespec(int64(n%20) * 20_000)
+			block(urgBit)
+			_ = unix.Nanosleep(&ts, nil)
+			block(0)
+			_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
+		}
+	}()
+	var l looker
+	var kinds [unknown + 1]int
+	id := <-tid
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		k, s, err := l.look(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kinds[k]++
+		if k == waits && (s.call == clockNanosleep && s.blocked&urgBit != 0 || s.call == unix.SYS_NANOSLEEP && s.blocked&urgBit == 0) {
+			t.Fatalf("registers and mask of different stays: call %d, blocks %#x", s.call, s.blocked)
+		}
+	}
+	stop.Store(true)
+	<-done
+	if kinds[waits] < 10 || kinds[gone] > 0 {
+		t.Errorf("looks that found the thread waiting: %d; all: %v", kinds[waits], kinds)
+	}
+	t.Log(kinds)
 }
