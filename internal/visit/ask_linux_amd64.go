@@ -38,10 +38,11 @@ type question struct {
 // The handler's memory. Static, never freed: a thread may be in the handler long after the
 // round.
 var (
-	asked   question
-	chain   uintptr // the handler that was there before
-	alone   uint64  // not 0: signals of ours end with our handler
-	next    uint64  // number of the next question
+	asked question
+	chain uintptr // the handler that was there before
+	//lint:ignore U1000 read by ask_amd64.s
+	alone   uint64 // not 0: signals of ours end with our handler
+	next    uint64 // number of the next question
 	signals atomic.Uint64
 )
 

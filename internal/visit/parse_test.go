@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,45 @@ func field(t *testing.T, b []byte, name string, base int) uint64 {
 		t.Fatal(name, err)
 	}
 	return n
+}
+
+// TestOffsets pins what the assembly uses (arch/x86/include/uapi/asm/sigcontext.h, struct
+// sigcontext_64; include/uapi/asm-generic/ucontext.h and siginfo.h).
+func TestOffsets(t *testing.T) {
+	var u struct {
+		flags, link      uint64
+		sp               uintptr
+		ssFlags          uint32
+		size             uintptr
+		r8to15           [8]uint64
+		di, si, bp, bx   uint64
+		dx, ax, cx, rsp  uint64
+		rip, eflags      uint64
+		segments         [4]uint16
+		err, trap, cr2   uint64
+		oldmask, fpstate uint64
+		reserved         [8]uint64
+		mask             uint64
+	}
+	var s siginfo
+	for _, c := range []struct {
+		what      string
+		got, want uintptr
+	}{
+		{"ss_sp", stackOffset, unsafe.Offsetof(u.sp)},
+		{"ss_size", stackSizeOffset, unsafe.Offsetof(u.size)},
+		{"rsp", rspOffset, unsafe.Offsetof(u.rsp)},
+		{"rip", ripOffset, unsafe.Offsetof(u.rip)},
+		{"uc_sigmask", maskOffset, unsafe.Offsetof(u.mask)},
+		{"si_code", codeOffset, unsafe.Offsetof(s.code)},
+		{"si_value", valueOffset, unsafe.Offsetof(s.value)},
+		{"size of siginfo", unsafe.Sizeof(s), 128},
+		{"size of sigaction", unsafe.Sizeof(sigaction{}), 32},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %d, expected %d", c.what, c.got, c.want)
+		}
+	}
 }
 
 func TestParseStatus(t *testing.T) {

@@ -24,7 +24,7 @@ var data [2]struct {
 
 // readerOf is a reader whose data is in the code.
 func readerOf(i int) []byte {
-	return slices.Concat([]byte{0x48, 0xBA}, imm64(unsafe.Pointer(&data[i])), reader[4:]) // MOVQ $data, DX
+	return slices.Concat([]byte{0x48, 0xBA}, imm64(unsafe.Pointer(&data[i])), reader) // MOVQ $data, DX
 }
 
 // storm preempts, collects and makes processes until the test is over.

@@ -44,7 +44,6 @@ type memory struct {
 	entered atomic.Uint32 // at 0
 	release atomic.Uint32 // at 4
 	n       uint64        // at 8: rounds to spin
-	current atomic.Uint64 // at 16: address of the data in use
 }
 
 // spinner enters and stays until it is released.
@@ -57,10 +56,8 @@ var spinner = []byte{
 	0xC3, // RET
 }
 
-// reader takes the current data and reads it n times. It returns 0 if the data
-// stayed as expected.
+// reader reads the data at DX n times. It returns 0 if that stayed as expected.
 var reader = []byte{
-	0x48, 0x8B, 0x50, 16, // MOVQ 16(AX), DX
 	0x48, 0x8B, 0x48, 8, // MOVQ 8(AX), CX
 	0x81, 0x3A, 0x0D, 0x60, 0x0D, 0x60, // CMPL $expected, (DX)
 	0x75, 0x08, // JNE wrong
