@@ -24,7 +24,8 @@ func (l *live) Stubs() (stubMemory, error) {
 // theStubs is the one arena of the process: threads may be inside.
 var theStubs *arena.Arena
 
-// Visit looks at every thread. Isolated ones are asked nothing: their words tell.
+// Visit looks at every thread. Isolated ones are asked nothing: their words tell, since
+// they make no calls that have stubs outside Kernel. (Sealed keys, which they may check, have none.)
 func (l *live) Visit() error {
 	if theStubs == nil {
 		return nil // nobody can be inside
