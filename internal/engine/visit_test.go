@@ -28,7 +28,6 @@ func isolated(t *testing.T) {
 			ready <- err
 			return
 		}
-		c.SetShared(true) // it is not alone there, nor there at all
 		c.Switch(tracking.User)
 		ready <- nil
 		<-end
