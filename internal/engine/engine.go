@@ -38,7 +38,8 @@ type Engine struct {
 	hasCalls   bool             // some key is a static call
 	leaving    int              // stubs that wait for a grace period
 	unswept    bool             // a sweep was put off
-	hurried    int              // how many were left when the world was last stopped for them
+	hurried    int              // how many were left when the world was last stopped for them, or all threads looked at
+	unseen     error            // what the last look at all threads said
 	reaping    bool             // a timer runs for them
 	indirects  []*Indirect      // sorted by address
 	left       []leftStub       // of theirs

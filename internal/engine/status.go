@@ -10,11 +10,12 @@ import (
 
 // Counters count what the engine has done since the program started.
 type Counters struct {
-	Batches    uint64 `json:"batches"`     // calls that changed at least one key
-	Syncs      uint64 `json:"syncs"`       // cross-CPU syncs
-	Pokes      uint64 `json:"pokes"`       // writes to text
-	Fallbacks  uint64 `json:"fallbacks"`   // batches that failed and were tried one site at a time
-	GraceStops uint64 `json:"grace_stops"` // stops of the world to free stubs
+	Batches     uint64 `json:"batches"`      // calls that changed at least one key
+	Syncs       uint64 `json:"syncs"`        // cross-CPU syncs
+	Pokes       uint64 `json:"pokes"`        // writes to text
+	Fallbacks   uint64 `json:"fallbacks"`    // batches that failed and were tried one site at a time
+	GraceStops  uint64 `json:"grace_stops"`  // stops of the world to free stubs
+	GraceVisits uint64 `json:"grace_visits"` // looks at all threads instead, where isolated ones run
 	// What the trap handler saw.
 	TrapHits    uint64 `json:"trap_hits"`    // threads that ran into a trap byte and went on
 	TrapLate    uint64 `json:"trap_late"`    // of batches that were over by then

@@ -102,6 +102,7 @@ type faulty struct {
 	failPrepareAt uintptr // if it is among the addresses
 	failReady     error
 	failStubs     error
+	failVisit     error
 	stubs, freed  int // in use, and freed so far
 	vectors       [][]trap.Entry
 }
@@ -168,6 +169,13 @@ func (f *faulty) Ready(allow bool) error {
 func (f *faulty) Publish(es []trap.Entry) error {
 	f.vectors = append(f.vectors, append([]trap.Entry{}, es...))
 	return f.machine.Publish(es)
+}
+
+func (f *faulty) Visit() error {
+	if f.failVisit != nil {
+		return f.failVisit
+	}
+	return f.machine.Visit()
 }
 
 // Stubs counts what is in use.
