@@ -104,7 +104,7 @@ func Register(cpu, tid int, idle bool) (*Context, error) {
 // mappings that it has left for the next time: there is none.
 func (c *Context) Unregister() {
 	c.unregister()
-	settle(math.MaxInt)
+	settle(math.MaxInt, lock)
 }
 
 func (c *Context) unregister() {

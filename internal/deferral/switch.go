@@ -25,7 +25,7 @@ func (c *Context) Switch(to tracking.State) (from tracking.State) {
 		}
 		return from
 	}
-	if releasing.Load() != 0 {
+	if from == tracking.Kernel && releasing.Load() != 0 {
 		waitForRelease()
 	}
 	return from

@@ -67,14 +67,21 @@ type Unmaps struct {
 func SetLimits(l Limits) {
 	list.Lock()
 	list.limits = l
-	beyond := list.bytes > l.Bytes
 	if list.timer != nil {
 		list.timer.Reset(max(0, l.Age-time.Since(list.waiting[0].since)))
 	}
+	beyond := takeBeyond()
 	list.Unlock()
-	if beyond || l.Age == 0 {
-		force()
+	force(beyond)
+}
+
+// takeBeyond takes the whole list if it is too much, or its oldest has waited for too long.
+// The lock is held: what is found beyond the limits, and nothing that comes later, is forced.
+func takeBeyond() []held {
+	if len(list.waiting) > 0 && (list.bytes > list.limits.Bytes || time.Since(list.waiting[0].since) >= list.limits.Age) {
+		return take(len(list.waiting))
 	}
+	return nil
 }
 
 // Hold calls release now if no thread is isolated, and returns its error; else when none
@@ -86,23 +93,20 @@ func Hold(addr uintptr, bytes int, release func() error, failed func(error)) err
 		}
 	}
 	beyond, err := put(held{addr, bytes, time.Now(), release, failed})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case beyond:
-		force()
-	default:
-		settle(math.MaxInt)
 	}
+	force(beyond)
+	settle(math.MaxInt, lock)
 	return nil
 }
 
-// put adds to the list, and reports whether that is too much for it.
-func put(h held) (beyond bool, err error) {
+// put adds to the list, and takes all of it if that is too much.
+func put(h held) (beyond []held, err error) {
 	list.Lock()
 	defer list.Unlock()
 	if h.addr != 0 && list.addrs[h.addr] {
-		return false, fmt.Errorf("%w: the mapping of %d bytes at %#x waits already", ErrTwice, h.bytes, h.addr)
+		return nil, fmt.Errorf("%w: the mapping of %d bytes at %#x waits already", ErrTwice, h.bytes, h.addr)
 	}
 	if len(list.waiting) == 0 {
 		list.timer = time.AfterFunc(list.limits.Age, expire)
@@ -111,7 +115,7 @@ func put(h held) (beyond bool, err error) {
 	list.addrs[h.addr] = true
 	list.bytes += h.bytes
 	heldBack.Add(1)
-	return list.bytes > list.limits.Bytes || list.limits.Age == 0, nil
+	return takeBeyond(), nil
 }
 
 // take removes the oldest n from the list. The lock is held.
@@ -143,31 +147,44 @@ func take(n int) []held {
 // releasing raised, so a thread that goes out waits for a release that was under way, and
 // never for one that begins after it. Somebody who goes out in between is found by the
 // look, and asked in the next round. (internal/sim, unmap.go, has a mutant for each step.)
-func settle(n int) (left bool) {
+//
+// R4 takes one mapping, so that who goes out meanwhile has little to wait for. lock takes the
+// list's lock, or fails: then something may be left.
+func settle(n int, lock func() bool) (left bool) {
 	for {
-		list.Lock()
+		if !lock() {
+			return true
+		}
 		empty := len(list.waiting) == 0
 		list.Unlock()
-		if empty || len(Defer(tracking.Unmap, nil)) > 0 {
+		if empty || len(Defer(tracking.Unmap, nil)) > 0 { // R1
 			return false
 		}
 		if n == 0 {
 			return true
 		}
-		if done, _ := releaseNow(releaseOldest); done {
+		locked := true
+		done, _ := releaseNow(func() error { // R2 and R3, at the end R5
+			if locked = lock(); locked {
+				some := take(1)
+				list.Unlock()
+				releaseAll(some) // R4
+				released.Add(uint64(len(some)))
+			}
+			return nil
+		})
+		if !locked {
+			return true
+		}
+		if done {
 			n--
 		}
 	}
 }
 
-// releaseOldest releases one, so that who goes out meanwhile has little to wait for.
-func releaseOldest() error {
+func lock() bool {
 	list.Lock()
-	some := take(1)
-	list.Unlock()
-	releaseAll(some)
-	released.Add(uint64(len(some)))
-	return nil
+	return true
 }
 
 // perReturn is how many mappings a thread that comes back releases before it goes on, at
@@ -176,13 +193,7 @@ const perReturn = 4
 
 // settleOwed is settle for a thread that has come back. It waits for no lock: if somebody
 // has the list, or it is long, the thread keeps the bit and comes by again.
-func settleOwed() (left bool) {
-	if !list.TryLock() {
-		return true
-	}
-	list.Unlock()
-	return settle(perReturn)
-}
+func settleOwed() (left bool) { return settle(perReturn, list.TryLock) }
 
 // releaseNow calls release if nobody is isolated.
 func releaseNow(release func() error) (done bool, err error) {
@@ -204,34 +215,32 @@ func outside() (n int) {
 	return n
 }
 
-// expire is called when the oldest has waited for long enough.
+// expire is called when the oldest has waited for long enough, or a little earlier.
 func expire() {
 	list.Lock()
-	if len(list.waiting) == 0 {
-		list.Unlock()
-		return
-	}
-	if rest := list.limits.Age - time.Since(list.waiting[0].since); rest > 0 {
-		list.timer = time.AfterFunc(rest, expire)
-		list.Unlock()
-		return
+	beyond := takeBeyond()
+	if beyond == nil && len(list.waiting) > 0 {
+		list.timer = time.AfterFunc(list.limits.Age-time.Since(list.waiting[0].since), expire)
 	}
 	list.Unlock()
-	force()
+	force(beyond)
 }
 
-// force releases what waits, whoever is isolated.
-func force() {
-	list.Lock()
-	all := take(len(list.waiting))
-	list.Unlock()
-	n := outside()
-	releaseAll(all)
-	if n > 0 {
-		forced.Add(uint64(len(all)))
-		interrupts.Add(uint64(n * len(all)))
-	} else {
-		released.Add(uint64(len(all)))
+// force releases what was beyond a limit: quietly if nobody is isolated, as settle does, else
+// all the same.
+func force(beyond []held) {
+	for _, h := range beyond {
+		call := func() error { releaseAll([]held{h}); return nil }
+		if outside() == 0 {
+			if done, _ := releaseNow(call); done {
+				released.Add(1)
+				continue
+			}
+		}
+		n := outside()
+		_ = call()
+		forced.Add(1)
+		interrupts.Add(uint64(n))
 	}
 }
 

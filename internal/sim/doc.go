@@ -15,7 +15,9 @@
 //	          of the patcher                                  patcher.go, sync.go, grace.go
 //	          of syncs that leave CPUs out                    percpu.go
 //	          of a thread                                     thread.go, handler.go, isolate.go
-//	unmaps    deferred unmaps, a small model of its own       unmap.go, release.go
+//	unmaps    deferred unmaps, a small model of its own       unmap.go
+//	          of releases                                     release.go
+//	          of all else that callers and threads do         unmapthread.go
 //	quiesce   grace periods from context words, another       quiesce.go
 //	puzzle    what can be done with a small model             small.go, smallwalk.go
 //	checkers  one invariant each                              check.go

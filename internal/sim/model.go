@@ -25,7 +25,9 @@ const (
 	opEnter               // goes into isolation
 	opSwitch              // goes from User to Guest, or back
 	opUnmap               // calls Unmap
-	opAge                 // the oldest pending mapping gets too old
+	opAge                 // the timer of pending mappings fires
+	opGiveUp              // does not wait any longer
+	opNested              // does what it owes without having been out
 	opEnd                 // the thread ends, or another one begins in its place
 	opWork                // sets work in the word of thread arg
 	opQuiet               // nobody's: the liveness phase of a walk begins
@@ -63,6 +65,8 @@ const (
 	EventAgain          // a sync by CPU was tried again, because the patcher had been off its CPU
 	EventUnspared       // and made for all CPUs in the end
 	EventForced         // a bound was passed, and an isolated thread interrupted
+	EventMet            // an isolated thread was interrupted by a release for which it had not waited
+	EventKept           // a thread came back and left the bit in its word
 	eventsMax
 )
 

@@ -61,7 +61,11 @@ const (
 	looksThenSets      // R1 looks, then sets the bits; a refusal is not looked at
 	neverRaises        // R2 and R3 are missing
 	looksOnce          // R3 is missing
+	looksOnlyFirst     // R3 is missing for all mappings but the first
+	asksOnlyOnce       // R1 is
+	takesAll           // R4 takes the whole list
 	setsOnlyOnce       // R3 finds somebody out and does not begin again from R1
+	listsTooEarly      // R3 looks at the words of those who were there in R1
 	lowersEarly        // R5 comes before the munmap
 	oneFlag            // a flag in place of the count
 	walksAway          // R2 leaves it to another release that is under way
@@ -71,6 +75,16 @@ const (
 	releasesBeforeSwap // it does what it owes before it swaps its word
 	doesNotWait        // a thread that goes out does not look whether somebody releases
 	asksBeforeTheDoor  // it looks before it swaps its word
+	goesOutClean       // a thread that goes out takes work that has stayed out of its word
+	givesUpInSilence   // a thread that waits no longer does not count that
+	dropsBit           // a thread that leaves something takes UNMAP out of its word
+	loserDropsBit      // one that finds the list locked does
+	releasesAll        // one that comes back releases whatever there is
+	endsUnsettled      // one that ends does not settle
+	endsWithFew        // it settles as if it came back, and takes UNMAP with it
+	endsIfUnlocked     // it settles if nobody has the list
+	timerRunsOnce      // the timer does not run again for those that are young when it fires
+	takeStopsTimer     // whoever takes from the list stops it
 	ignoresBound       // a bound that is passed changes nothing
 
 	comparesStates // Passed looks at the states and not at the counters

@@ -46,6 +46,12 @@ func TestWorlds(t *testing.T) {
 			if w.Unmap.Bound > 0 && !r.Events[EventForced] {
 				t.Error("no bound was passed with a thread in isolation")
 			}
+			if w.Unmap.GivesUp && !r.Events[EventMet] {
+				t.Error("no release met a thread that had not waited for its end")
+			}
+			if w.Unmap.PerReturn > 0 && !r.Events[EventKept] {
+				t.Error("no thread came back and left the bit in its word")
+			}
 			if r.Finished == 0 && w.Quiesce.Threads == 0 || r.States < 100 {
 				t.Errorf("%d states, %d ends: the world explores nothing", r.States, r.Finished)
 			}
@@ -86,6 +92,12 @@ var caughtBy = map[string]string{
 	"unmap-raises-at-once": CheckBudget, "unmap-reads-work-before-the-swap": CheckStranded,
 	"unmap-releases-before-the-swap": CheckStranded, "unmap-does-not-wait": CheckDisturbed,
 	"unmap-asks-before-the-swap": CheckDisturbed, "unmap-ignores-its-bound": CheckBudget,
+	"unmap-looks-only-before-the-first": CheckDisturbed, "unmap-asks-only-before-the-first": CheckBudget,
+	"unmap-takes-the-whole-list": CheckDisturbed, "unmap-lists-threads-too-early": CheckDisturbed,
+	"unmap-gives-up-in-silence": CheckDisturbed, "unmap-drops-the-bit-with-leftovers": CheckStranded,
+	"unmap-loser-of-the-lock-drops-the-bit": CheckStranded, "unmap-goes-out-without-the-bit": CheckStranded,
+	"unmap-releases-all-on-return": CheckBudget, "unmap-ends-unsettled": CheckStranded, "unmap-ends-with-few": CheckStranded,
+	"unmap-ends-if-unlocked": CheckStranded, "unmap-timer-runs-once": CheckStranded, "unmap-take-stops-the-timer": CheckStranded,
 	"passed-by-states-alone": CheckLiveness, "passed-by-whole-words": CheckGrace, "counter-of-one-bit": CheckLiveness,
 	"guest-moves-the-counter": CheckLiveness, "snapshot-before-the-update": CheckFreed, "waits-for-who-has-ended": CheckLiveness,
 	"grace-period-overlooks-frames": CheckFreed, "grace-period-begins-too-early": CheckFreed, "stub-and-no-catch-up": CheckFreed,

@@ -53,35 +53,40 @@ func (p puzzle[S]) find(name string, want Event) Result {
 		atom atom
 	}
 	x := p.watched()
-	states, steps := []S{p.start()}, make([]step, 1)
-	seen := map[S]struct{}{states[0]: {}}
+	// Of states that have been expanded the step is kept and no more: level are the others.
+	level, steps, seen := []S{p.start()}, make([]step, 1), map[S]struct{}{}
+	seen[level[0]] = struct{}{}
 	r := Result{World: name, Events: make([]bool, eventsMax)}
 	var buf []atom
-	last := 0 // where the violation is
-	for at := 0; at < len(states) && x.found == nil; at++ {
-		buf = p.all(&states[at], buf[:0])
-		last = at
-		if p.inspect(&states[at], len(buf) == 0); len(buf) == 0 {
-			r.Finished++
-		}
-		for _, a := range buf {
-			if x.found != nil {
-				break
+	var next []S
+	at, last := 0, 0 // the state at hand, and where the violation is
+	for ; len(level) > 0 && x.found == nil; level, next = next, level[:0] {
+		for i := 0; i < len(level) && x.found == nil; i++ {
+			buf = p.all(&level[i], buf[:0])
+			last = at
+			if p.inspect(&level[i], len(buf) == 0); len(buf) == 0 {
+				r.Finished++
 			}
-			s := states[at]
-			p.apply(&s, a)
-			r.Events[x.event] = true
-			if want != NoEvent && x.event == want && x.found == nil {
-				x.found = &Violation{}
+			for _, a := range buf {
+				if x.found != nil {
+					break
+				}
+				s := level[i]
+				p.apply(&s, a)
+				r.Events[x.event] = true
+				if want != NoEvent && x.event == want && x.found == nil {
+					x.found = &Violation{}
+				}
+				if _, ok := seen[s]; ok && x.found == nil {
+					continue
+				}
+				if seen[s] = struct{}{}; len(seen) == smallStatesMax {
+					x.violate(CheckLiveness, "something goes on for ever: more states than the world can have")
+				}
+				next, steps = append(next, s), append(steps, step{at, a})
+				last = len(steps) - 1
 			}
-			if _, ok := seen[s]; ok && x.found == nil {
-				continue
-			}
-			if seen[s] = struct{}{}; len(seen) == smallStatesMax {
-				x.violate(CheckLiveness, "something goes on for ever: more states than the world can have")
-			}
-			states, steps = append(states, s), append(steps, step{at, a})
-			last = len(states) - 1
+			at++
 		}
 	}
 	r.States = len(seen)

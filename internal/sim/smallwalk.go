@@ -42,10 +42,10 @@ func (w *World) resemble(of World) {
 
 func drawUnmap(rng *rand.Rand) World {
 	w := UnmapWorld{
-		Threads: 1 + rng.IntN(unmapActorsMax-1), Visits: 1 + rng.IntN(20), Unmaps: 1 + rng.IntN(10), Inside: rng.IntN(5),
-		Callers: 1, Ages: rng.IntN(3),
+		Threads: 1 + rng.IntN(unmapActorsMax-2), Visits: 1 + rng.IntN(20), Unmaps: 1 + rng.IntN(10), Inside: rng.IntN(5),
+		Nested: rng.IntN(3), Ends: rng.IntN(4), PerReturn: rng.IntN(5), Timer: rng.IntN(2) == 0, GivesUp: rng.IntN(2) == 0,
 	}
-	w.Callers += rng.IntN(unmapActorsMax - w.Threads)
+	w.Callers = 1 + rng.IntN(max(1, unmapActorsMax-1-w.Threads)) // one place is the timer's
 	if rng.IntN(2) == 0 {
 		w.Bound = 1 + rng.IntN(4)
 	}
@@ -85,6 +85,17 @@ func (w UnmapWorld) String() string {
 	s := fmt.Sprintf("deferred unmaps, %s, %s, %s each", many(w.Threads, "thread"), many(w.Callers, "caller"), many(w.Unmaps, "unmap"))
 	if w.Bound > 0 {
 		s += fmt.Sprintf(", a bound of %d", w.Bound)
+	}
+	if w.PerReturn > 0 {
+		s += fmt.Sprintf(", returns release %d", w.PerReturn)
+	}
+	for _, f := range []struct {
+		on   bool
+		what string
+	}{{w.Timer, "a timer"}, {w.GivesUp, "nobody waits for ever"}, {w.Ends > 0, "threads end"}} {
+		if f.on {
+			s += ", " + f.what
+		}
 	}
 	return s
 }
