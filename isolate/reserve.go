@@ -44,10 +44,42 @@ func Reserve(cpus string) (*Reservation, error) {
 		return nil, fmt.Errorf("isolate: %w", err)
 	}
 	procs.set(n, len(list)) // at once: Go looks once a second
+	reservedBy.add(list, 1)
 	v := &Reservation{r: r, stop: make(chan struct{}), size: len(list)}
 	stop := v.stop
 	v.done.Go(func() { v.watch(stop) })
 	return v, nil
+}
+
+// reservedBy counts reservations, by CPU. places covers it.
+var reservedBy reservations
+
+type reservations map[int]int
+
+func (r *reservations) add(cpus reserve.CPUs, n int) {
+	if *r == nil {
+		*r = reservations{}
+	}
+	for _, cpu := range cpus {
+		(*r)[cpu] += n
+	}
+}
+
+// letIn shares the CPUs of isolated threads that a thread with this mask may come to. Nothing is to be
+// done for those that are reserved: reservations keep it off. places is held.
+func letIn(mask reserve.CPUs) {
+	some := false
+	for _, cpu := range mask {
+		if cpu < len(threads) && threads[cpu].Load() != nil && reservedBy[cpu] == 0 {
+			deferral.SetShared(cpu, true)
+			some = true
+		}
+	}
+	if some {
+		if err := engine.Default.SyncEveryone(); err != nil {
+			engine.Default.Note("isolate: a thread that was isolated may run on CPUs %s, where others are isolated: %v", mask, err)
+		}
+	}
 }
 
 // processors is what Reserve has made of GOMAXPROCS. places covers it.
@@ -110,6 +142,9 @@ func (v *Reservation) Release() error {
 	}
 	if err != nil {
 		return fmt.Errorf("isolate: CPUs %s stay reserved: %w", v.CPUs(), err)
+	}
+	if v.size > 0 {
+		reservedBy.add(v.r.CPUs(), -1)
 	}
 	procs.reserved -= v.size
 	v.size = 0
@@ -184,7 +219,8 @@ func (v *Reservation) lost() (shared reserve.CPUs) {
 	}
 	tasks, err := reserve.Tasks() // after they were there, so they were pinned by then
 	if err != nil {
-		return nil
+		engine.Default.Note("isolate: the threads of the process could not be looked at: %v", err)
+		return v.r.CPUs() // nobody can say
 	}
 	for _, task := range tasks {
 		t := isolated[task.TID]

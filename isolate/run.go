@@ -179,8 +179,12 @@ func (s *session) leave() {
 		// have run old code: nobody can say.
 		engine.Default.Note("isolate: the function that was isolated on CPU %d called runtime.UnlockOSThread and ended on thread %d; "+
 			"thread %d, which other goroutines may use, stays pinned to the CPU", cpu, tid, s.tid)
+		keep(s.tid, false) // a reservation moves it off
 		return
 	}
+	places.Lock()
+	letIn(s.cpus)
+	places.Unlock()
 	if err := errors.Join(s.unblock(), reserve.Restore(s.cpus)); err != nil {
 		engine.Default.Note("isolate: the thread that was isolated on CPU %d stays as it was there: %v", cpu, err)
 	}

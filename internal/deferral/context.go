@@ -30,6 +30,7 @@ type Context struct {
 	tid        atomic.Int32 // 0: nobody
 	idle       atomic.Bool  // spared in Idle, too
 	quiet      atomic.Bool  // the thread waits in Synchronize
+	settling   bool         // the thread's own: it is in settleOwed
 	shared     atomic.Bool  // other threads may run on the CPU: it is not spared
 	catchUps   atomic.Uint64
 	spared     atomic.Uint64 // syncs that were left to it

@@ -300,6 +300,60 @@ func TestHoldPanic(t *testing.T) {
 	}
 }
 
+// TestReleaseComesBack: a release that goes out of Kernel and comes back, as the program's
+// functions may, does not make more releases within itself.
+func TestReleaseComesBack(t *testing.T) {
+	c := register(t, 3)
+	defer c.Unregister()
+	depth, deepest, n := 0, 0, 0
+	c.Switch(tracking.User)
+	for range 3 * perReturn {
+		_ = Hold(0, 1, func() error {
+			depth++
+			deepest = max(deepest, depth)
+			n++
+			c.Switch(tracking.User)
+			c.Switch(tracking.Kernel)
+			c.CatchUp()
+			depth--
+			return nil
+		}, nil)
+	}
+	c.Switch(tracking.Kernel)
+	if deepest != 1 || n > perReturn {
+		t.Errorf("%d releases at one return, %d deep", n, deepest)
+	}
+}
+
+// TestReleaseEndsGoroutine: of those that are forced none is lost when one calls Goexit.
+func TestReleaseEndsGoroutine(t *testing.T) {
+	defer SetLimits(list.limits)
+	var n atomic.Int64
+	var told atomic.Int64
+	c := register(t, 3)
+	c.Switch(tracking.User)
+	for i := range 10 {
+		_ = Hold(0, 1, func() error {
+			n.Add(1)
+			if i == 3 {
+				runtime.Goexit()
+			}
+			return nil
+		}, func(error) { told.Add(1) })
+	}
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		SetLimits(Limits{})
+	}()
+	<-done
+	c.Switch(tracking.Kernel)
+	c.Unregister()
+	if n.Load() != 10 || told.Load() != 1 || UnmapCounts().Waiting != 0 {
+		t.Errorf("%d of 10 called, %d told, %d wait", n.Load(), told.Load(), UnmapCounts().Waiting)
+	}
+}
+
 func TestHoldErrors(t *testing.T) {
 	c := register(t, 3)
 	defer c.Unregister()

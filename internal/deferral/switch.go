@@ -32,10 +32,11 @@ func (c *Context) Switch(to tracking.State) (from tracking.State) {
 }
 
 // CatchUp does what the calling thread owes although it is in Kernel: a signal handler
-// has interrupted it between its way back and the catch-up.
+// has interrupted it between its way back and the catch-up. Only what has to come before
+// patchable text: mappings are left to the way back.
 func (c *Context) CatchUp() {
-	if w := c.load(); w.State() == tracking.Kernel && w.Work() != 0 {
-		c.catchUp(w.Work())
+	if w := c.load(); w.State() == tracking.Kernel && w.Work()&tracking.Sync != 0 {
+		c.catchUp(tracking.Sync)
 	}
 }
 
@@ -54,7 +55,7 @@ func (c *Context) catchUp(work tracking.Work) {
 	if work&tracking.Sync != 0 {
 		barrier.SerializeSelf()
 	}
-	if work&tracking.Unmap != 0 && settleOwed() {
+	if work&tracking.Unmap != 0 && c.settleOwed() {
 		work &^= tracking.Unmap // something is left: it stays owed
 	}
 	c.word.And(^uint64(tracking.Word(0).Owing(work)))

@@ -192,8 +192,16 @@ func lock() bool {
 const perReturn = 4
 
 // settleOwed is settle for a thread that has come back. It waits for no lock: if somebody
-// has the list, or it is long, the thread keeps the bit and comes by again.
-func settleOwed() (left bool) { return settle(perReturn, list.TryLock) }
+// has the list, or it is long, the thread keeps the bit and comes by again. So it does
+// when a release that it makes goes out of Kernel and comes back.
+func (c *Context) settleOwed() (left bool) {
+	if c.settling {
+		return true
+	}
+	c.settling = true
+	defer func() { c.settling = false }()
+	return settle(perReturn, list.TryLock)
+}
 
 // releaseNow calls release if nobody is isolated.
 func releaseNow(release func() error) (done bool, err error) {
@@ -220,6 +228,7 @@ func expire() {
 	list.Lock()
 	beyond := takeBeyond()
 	if beyond == nil && len(list.waiting) > 0 {
+		list.timer.Stop() // another one, if the list was empty meanwhile
 		list.timer = time.AfterFunc(list.limits.Age-time.Since(list.waiting[0].since), expire)
 	}
 	list.Unlock()
@@ -228,8 +237,14 @@ func expire() {
 
 // force releases what was beyond a limit: quietly if nobody is isolated, as settle does, else
 // all the same.
+//
+// A release that ends the goroutine (runtime.Goexit) does not take the others with it.
 func force(beyond []held) {
-	for _, h := range beyond {
+	i := 0
+	defer func() { giveBack(beyond[i:]) }()
+	for i < len(beyond) {
+		h := beyond[i]
+		i++
 		call := func() error { releaseAll([]held{h}); return nil }
 		if outside() == 0 {
 			if done, _ := releaseNow(call); done {
@@ -244,6 +259,23 @@ func force(beyond []held) {
 	}
 }
 
+// giveBack puts what was taken and not released in front of the list again.
+func giveBack(some []held) {
+	if len(some) == 0 {
+		return
+	}
+	list.Lock()
+	defer list.Unlock()
+	if len(list.waiting) == 0 {
+		list.timer = time.AfterFunc(list.limits.Age, expire)
+	}
+	list.waiting = append(some, list.waiting...)
+	for _, h := range some {
+		list.addrs[h.addr] = true
+		list.bytes += h.bytes
+	}
+}
+
 // releaseAll calls the releases; who let them wait hears of errors.
 func releaseAll(some []held) {
 	for _, h := range some {
@@ -254,14 +286,21 @@ func releaseAll(some []held) {
 	}
 }
 
-// call keeps a panic of the program's function away from the thread that happens to call it.
+// call keeps a panic of the program's function away from the thread that happens to call
+// it. One that ends the goroutine cannot be kept away, but is told.
 func (h held) call() (err error) {
+	returned := false
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
+		} else if !returned {
+			failures.Add(1)
+			h.failed(errors.New("the function ended its goroutine (runtime.Goexit)"))
 		}
 	}()
-	return h.release()
+	err = h.release()
+	returned = true
+	return err
 }
 
 // doorMax is how long a thread that goes out waits for a release: about what one munmap

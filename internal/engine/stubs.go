@@ -201,7 +201,9 @@ func (e *Engine) hurry() {
 	if e.leaving <= max(leavingMax, 2*e.hurried) || e.stuck != nil || e.owed != nil || e.soon {
 		return
 	}
-	if !deferral.Any() || !e.visit() && !deferral.Spinning() {
+	if deferral.Any() {
+		e.visit()
+	} else {
 		if _, err := grace.Synchronize(); err != nil {
 			e.problem("%v", err)
 		}
@@ -211,16 +213,14 @@ func (e *Engine) hurry() {
 	e.hurried = e.leaving // what it did not help
 }
 
-// visit looks at all threads. It returns false where that will never help.
-func (e *Engine) visit() bool {
+// visit looks at all threads.
+func (e *Engine) visit() {
 	if e.m == nil {
-		return false
+		return
 	}
 	e.unseen = grace.Look(e.m.Visit)
 	e.count.GraceVisits++
 	if errors.Is(e.unseen, visit.ErrUnable) {
-		e.problem("beside isolated threads that run Go code, stubs are freed only when the world is stopped for something else: %v", e.unseen)
-		return false
+		e.problem("beside isolated threads stubs are freed only when the world is stopped for something else: %v", e.unseen)
 	}
-	return true
 }

@@ -81,6 +81,7 @@ type sigaction struct {
 const (
 	saSiginfo  = 0x4
 	saNodefer  = 0x40000000
+	saReset    = 0x80000000
 	saOnstack  = 0x08000000
 	saRestart  = 0x10000000
 	saRestorer = 0x04000000
@@ -132,6 +133,9 @@ func install() error {
 	return rtSigaction(unix.SIGURG, &act, nil)
 }
 
+// resets: a handler with SA_RESETHAND was seen.
+var resets atomic.Bool
+
 // handlersNow returns the handlers that are installed, each once.
 func handlersNow() ([]handler, error) {
 	var out []handler
@@ -142,6 +146,11 @@ func handlersNow() ([]handler, error) {
 		}
 		if a.handler <= 1 { // SIG_DFL, SIG_IGN
 			continue
+		}
+		if a.flags&saReset != 0 || resets.Load() {
+			resets.Store(true) // it may be gone the next time, with a thread in it
+			return nil, fmt.Errorf("%w: a handler, of signal %d at %#x or one before, has SA_RESETHAND: the kernel takes it away while a thread is in it; "+
+				"install it without", ErrUnable, int(sig), a.handler)
 		}
 		h := handler{entry: a.handler, blocks: a.mask}
 		if a.flags&saNodefer == 0 {

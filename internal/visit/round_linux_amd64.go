@@ -46,7 +46,30 @@ func Round(sc Scene) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	start := time.Now()
+	if err := r.until(time.Now()); err != nil {
+		return err
+	}
+	return r.unchanged()
+}
+
+// unchanged makes sure that what the round went by was so until its end: the handlers, and that
+// /proc tells of threads at all.
+func (r *round) unchanged() error {
+	now, err := handlersNow()
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(now, r.handlers) {
+		return fmt.Errorf("%w: handlers of signals were changed meanwhile", ErrUnseen)
+	}
+	if k, _, err := r.look(unix.Gettid()); err != nil || k == gone {
+		return fmt.Errorf("%w: /proc does not know this thread any more (chroot?): %v", ErrUnable, err)
+	}
+	return nil
+}
+
+// until looks until nobody is pending, or it has taken too long.
+func (r *round) until(start time.Time) error {
 	for looks, wait := 1, waitMin; ; looks, wait = looks+1, min(2*wait, waitMax) {
 		if err := r.lookAround(); err != nil || len(r.pending) == 0 {
 			return err
