@@ -158,9 +158,7 @@ func Current() *Context {
 // envBits narrows the counter, so that it wraps in tests.
 const envBits = "QUIETPATCH_CONTEXT_BITS"
 
-var (
-	layout, layoutProblem = layoutFrom(os.Getenv(envBits))
-)
+var layout, layoutProblem = layoutFrom(os.Getenv(envBits))
 
 func layoutFrom(s string) (tracking.Layout, string) {
 	if s == "" {

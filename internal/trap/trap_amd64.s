@@ -129,12 +129,12 @@ isolated:
 	JCC	noted
 	IMULQ	·contextSize(SB), AX
 	ADDQ	AX, BX
-	MOVQ	const_contextWord(BX), CX
-	TESTQ	$const_contextState, CX
+	MOVQ	const_ContextWord(BX), CX
+	TESTQ	$const_ContextState, CX
 	JEQ	noted
-	MOVQ	R9, const_contextViolated(BX)
+	MOVQ	R9, const_ContextViolated(BX)
 	LOCK
-	INCQ	const_contextViolations(BX)
+	INCQ	const_ContextViolations(BX)
 noted:
 	RET
 
