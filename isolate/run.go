@@ -184,8 +184,9 @@ func (s *session) leave() {
 	}
 	places.Lock()
 	letIn(s.cpus)
+	err := errors.Join(s.unblock(), reserve.Restore(s.cpus))
 	places.Unlock()
-	if err := errors.Join(s.unblock(), reserve.Restore(s.cpus)); err != nil {
+	if err != nil {
 		engine.Default.Note("isolate: the thread that was isolated on CPU %d stays as it was there: %v", cpu, err)
 	}
 	keep(s.tid, false)
