@@ -21,9 +21,11 @@
 //     indirect call. What it does instead is its own affair: poll a ring, spin on an atomic, call C.
 //   - For everything else it goes back for a while: [Thread.Kernel]. That costs some tens of nanoseconds.
 //
-// A thread that breaks the contract is not harmed if it meets a check that is being rewritten: it
-// takes a trap, goes on with the right value, and [Status] names the place. It may see an old value for as long as it
-// stays isolated. (With the strategy store there is no trap, so nothing is counted.)
+// A thread that breaks the contract and meets a check that is being rewritten takes a trap, goes on with the
+// right value, and [Status] names the place. It may see an old value for as long as it stays isolated. With checks nothing worse has been seen in
+// tests, and with the strategy store nothing worse can come; but with int3 no manual promises it (docs/PROTOCOL.md, S). With
+// store there is no trap, so nothing is counted. Static calls in isolation are worse: the stub of a closure that is not called any more is freed, and
+// nobody looks for isolated threads in there.
 //
 // The states are named after the Linux kernel's context tracking: KERNEL is where ordinary
 // code runs, USER is isolation, GUEST is isolation in foreign code (a long cgo call), IDLE is waiting.

@@ -17,6 +17,7 @@ type Reservation struct {
 	release sync.Mutex
 	stop    chan struct{} // nil: the watch has ended
 	done    sync.WaitGroup
+	size    int // CPUs that count for GOMAXPROCS
 }
 
 // Reserve moves every other thread of the process off some CPUs, given as a list such as
@@ -35,20 +36,68 @@ func Reserve(cpus string) (*Reservation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	runtime.GOMAXPROCS(procsFor(list)) // before threads move, or Go lowers it
+	places.Lock()
+	defer places.Unlock()
+	n := procs.need(list)
 	r, err := reserve.New(list, kept)
 	if err != nil {
 		return nil, fmt.Errorf("isolate: %w", err)
 	}
-	v := &Reservation{r: r, stop: make(chan struct{})}
+	procs.set(n, len(list)) // at once: Go looks once a second
+	reservedBy.add(list, 1)
+	v := &Reservation{r: r, stop: make(chan struct{}), size: len(list)}
 	stop := v.stop
 	v.done.Go(func() { v.watch(stop) })
 	return v, nil
 }
 
-// procsFor returns how many goroutines may run at once, isolated ones included.
-func procsFor(reserved reserve.CPUs) int {
-	procs, left := runtime.GOMAXPROCS(0), 0
+// reservedBy counts reservations, by CPU. places covers it.
+var reservedBy reservations
+
+type reservations map[int]int
+
+func (r *reservations) add(cpus reserve.CPUs, n int) {
+	if *r == nil {
+		*r = reservations{}
+	}
+	for _, cpu := range cpus {
+		(*r)[cpu] += n
+	}
+}
+
+// letIn shares the CPUs of isolated threads that a thread with this mask may come to. Nothing is to be
+// done for those that are reserved: reservations keep it off. places is held.
+func letIn(mask reserve.CPUs) {
+	some := false
+	for _, cpu := range mask {
+		if cpu < len(threads) && threads[cpu].Load() != nil && reservedBy[cpu] == 0 {
+			deferral.SetShared(cpu, true)
+			some = true
+		}
+	}
+	if some {
+		if err := engine.Default.SyncEveryone(); err != nil {
+			engine.Default.Note("isolate: a thread that was isolated may run on CPUs %s, where others are isolated: %v", mask, err)
+		}
+	}
+}
+
+// processors is what Reserve has made of GOMAXPROCS. places covers it.
+type processors struct {
+	before   int // what others wanted it to be
+	now      int // what we have made of that
+	reserved int // CPUs
+}
+
+var procs processors
+
+// need returns how many goroutines may run at once when the CPUs are reserved, isolated
+// ones included.
+func (p *processors) need(reserved reserve.CPUs) int {
+	if n := runtime.GOMAXPROCS(0); n != p.now {
+		p.before = n
+	}
+	left := 0
 	tasks, _ := reserve.Tasks() // without them: as it is
 	for _, t := range tasks {
 		n := 0
@@ -59,10 +108,17 @@ func procsFor(reserved reserve.CPUs) int {
 		}
 		left = max(left, n)
 	}
-	if left >= procs {
-		procs += len(reserved) // they are not among what it has counted so far
+	all := p.reserved + len(reserved)
+	if left >= p.before {
+		return p.before + all // they were not among what it has counted
 	}
-	return max(procs, len(reserved)+1)
+	return max(p.before, all+1)
+}
+
+func (p *processors) set(n, reserved int) {
+	runtime.GOMAXPROCS(n)
+	p.now = n
+	p.reserved += reserved
 }
 
 // CPUs returns the CPUs as a list.
@@ -77,11 +133,21 @@ func (v *Reservation) Release() error {
 		close(v.stop)
 		v.done.Wait()
 		v.stop = nil
-		v.share(true) // before anybody can come
 	}
-	if err := v.r.Release(); err != nil {
-		return fmt.Errorf("isolate: %w", err)
+	places.Lock()
+	defer places.Unlock()
+	err := v.share(v.r.CPUs()) // before anybody can come
+	if err == nil {
+		err = v.r.Release()
 	}
+	if err != nil {
+		return fmt.Errorf("isolate: CPUs %s stay reserved: %w", v.CPUs(), err)
+	}
+	if v.size > 0 {
+		reservedBy.add(v.r.CPUs(), -1)
+	}
+	procs.reserved -= v.size
+	v.size = 0
 	return nil
 }
 
@@ -104,42 +170,70 @@ func (v *Reservation) watch(stop chan struct{}) {
 
 // sweep moves them off. Where that fails the CPUs are not spared any more.
 func (v *Reservation) sweep() {
+	places.Lock()
+	defer places.Unlock()
 	moved, err := v.r.Sweep()
 	for _, t := range moved {
 		deferral.NoteStray()
 		engine.Default.Note("isolate: thread %d (%s) could run on CPUs %s, of which %s are reserved, and was moved off; "+
 			"until then it may have run old code there", t.TID, t.Comm, t.CPUs, v.CPUs())
 	}
+	shared := v.lost()
 	if err != nil {
 		engine.Default.Note("isolate: CPUs %s are not spared: %v", v.CPUs(), err)
+		shared = v.r.CPUs()
 	}
-	v.share(err != nil)
-	v.lost()
+	for _, cpu := range v.r.CPUs() {
+		if !shared.Contains(cpu) {
+			deferral.SetShared(cpu, false)
+		}
+	}
+	if len(shared) > 0 {
+		if err := v.share(shared); err != nil {
+			engine.Default.Note("isolate: CPUs %s: %v", shared, err)
+		}
+	}
 }
 
-// lost notes isolated threads that somebody has moved: another process, or a cpuset that has
-// shrunk. They are interrupted where they run now, for they are looked for by CPU.
-func (v *Reservation) lost() {
-	tasks, err := reserve.Tasks()
+// share says that other threads may run on the CPUs, and makes up for the syncs that were
+// left to threads that are isolated there.
+func (v *Reservation) share(cpus reserve.CPUs) error {
+	for _, cpu := range cpus {
+		deferral.SetShared(cpu, true)
+	}
+	return engine.Default.SyncEveryone()
+}
+
+// lost finds isolated threads that may run elsewhere: somebody has moved them, another process
+// or a cpuset that has shrunk. They are interrupted where they run now, for they are looked for by
+// CPU. It returns the CPUs of other isolated threads that such a one may come to.
+func (v *Reservation) lost() (shared reserve.CPUs) {
+	isolated := map[int]*Thread{}
+	for cpu := range threads {
+		if t := threads[cpu].Load(); t != nil {
+			isolated[t.c.TID()] = t
+		}
+	}
+	if len(isolated) == 0 {
+		return nil
+	}
+	tasks, err := reserve.Tasks() // after they were there, so they were pinned by then
 	if err != nil {
-		return
+		engine.Default.Note("isolate: the threads of the process could not be looked at: %v", err)
+		return v.r.CPUs() // nobody can say
 	}
 	for _, task := range tasks {
-		for _, cpu := range v.r.CPUs() {
-			t := threads[cpu].Load()
-			if t != nil && t.c.TID() == task.TID && (len(task.CPUs) != 1 || task.CPUs[0] != cpu) {
-				engine.Default.Note("isolate: thread %d has lost its CPU %d and may run on %s: it is isolated no more, "+
-					"and is interrupted there (taskset, a cpuset, or CPU %d went offline)", task.TID, cpu, task.CPUs, cpu)
+		t := isolated[task.TID]
+		if t == nil || len(task.CPUs) == 1 && task.CPUs[0] == t.CPU() || threads[t.CPU()].Load() != t {
+			continue // the last: it may have gone back meanwhile
+		}
+		engine.Default.Note("isolate: thread %d has lost its CPU %d and may run on %s: it is isolated no more, "+
+			"and is interrupted there (taskset, a cpuset, or CPU %d went offline)", task.TID, t.CPU(), task.CPUs, t.CPU())
+		for _, cpu := range task.CPUs {
+			if cpu != t.CPU() && v.r.CPUs().Contains(cpu) {
+				shared = append(shared, cpu)
 			}
 		}
 	}
-}
-
-// share says whether other threads may run on the CPUs.
-func (v *Reservation) share(shared bool) {
-	for _, cpu := range v.r.CPUs() {
-		if t := threads[cpu].Load(); t != nil {
-			t.c.SetShared(shared)
-		}
-	}
+	return shared
 }

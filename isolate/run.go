@@ -87,8 +87,12 @@ func Run(o Options, f func(t *Thread)) error {
 	if f == nil {
 		return fmt.Errorf("%w: expected a function to run, found nil", ErrOptions)
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	// More than once, so that a function which unlocks once too often does not let another
+	// goroutine onto the thread.
+	for range locks {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	s, err := enter(o)
 	if err != nil {
 		return err
@@ -99,6 +103,8 @@ func Run(o Options, f func(t *Thread)) error {
 	return nil
 }
 
+const locks = 8
+
 // session is what Run has changed and puts back.
 type session struct {
 	*Thread
@@ -107,53 +113,81 @@ type session struct {
 	unblock func() error
 }
 
-// enter does all that comes before isolation. On error nothing has changed.
+// places is held while it is decided who may run where: from the look at the other threads'
+// affinity until the CPU is the thread's, and while a reservation is released or swept.
+var places sync.Mutex
+
+// enter does all that comes before isolation. On error nothing has changed. The context of
+// the CPU is claimed first: a thread that goes to a CPU where another one is isolated would
+// run there unsynced.
 func enter(o Options) (s *session, err error) {
 	s = &session{tid: gettid(), unblock: func() error { return nil }}
 	if kept(s.tid) {
 		return nil, fmt.Errorf("%w: the goroutine is isolated already: Run within Run", ErrOptions)
 	}
+	c, err := deferral.Register(o.CPU, s.tid, o.DeferIdle)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	s.Thread = &Thread{c: c, deferIdle: o.DeferIdle}
 	keep(s.tid, true)
 	if s.cpus, err = reserve.Pin(o.CPU); err != nil {
 		keep(s.tid, false)
+		c.Unregister()
 		return nil, fmt.Errorf("%w: CPU %d: %w", ErrOptions, o.CPU, err)
 	}
-	undo := func(err error) (*session, error) {
+	if err := s.settle(o); err != nil {
 		err = errors.Join(err, s.unblock(), reserve.Restore(s.cpus))
 		keep(s.tid, false)
+		c.Unregister()
 		return nil, err
 	}
-	tid := s.tid
-	if err := alone(o.CPU, tid); err != nil {
-		return undo(err)
+	return s, nil
+}
+
+// settle makes sure that the CPU is the thread's alone, and prepares thread and process.
+func (s *session) settle(o Options) (err error) {
+	places.Lock()
+	defer places.Unlock()
+	if err := alone(o.CPU, s.tid); err != nil {
+		return err
 	}
 	if o.BlockSignals {
-		if s.unblock, err = blockSignals(); err != nil {
-			s.unblock = func() error { return nil }
-			return undo(err)
+		unblock, err := blockSignals()
+		if err != nil {
+			return err
 		}
+		s.unblock = unblock
 	}
-	c, err := deferral.Register(o.CPU, tid, o.DeferIdle)
-	if err != nil {
-		return undo(fmt.Errorf("%w: %w", ErrOptions, err))
-	}
-	s.Thread = &Thread{c: c, deferIdle: o.DeferIdle}
 	if err := first(); err != nil {
-		c.Unregister()
-		return undo(err)
+		return err
 	}
+	deferral.SetShared(o.CPU, false)
 	threads[o.CPU].Store(s.Thread)
-	return s, nil
+	return nil
 }
 
 // leave brings the thread back from whatever state it is in, first of all.
 func (s *session) leave() {
 	s.c.Switch(tracking.Kernel)
-	threads[s.c.CPU()].Store(nil)
+	cpu := s.c.CPU()
+	threads[cpu].Store(nil)
 	s.c.Unregister()
 	last()
-	if err := errors.Join(s.unblock(), reserve.Restore(s.cpus)); err != nil {
-		engine.Default.Note("isolate: the thread that was isolated on CPU %d stays as it was there: %v", s.c.CPU(), err)
+	if tid := gettid(); tid != s.tid {
+		// Its function has unlocked the goroutine. What ran on the thread meanwhile may
+		// have run old code: nobody can say.
+		engine.Default.Note("isolate: the function that was isolated on CPU %d called runtime.UnlockOSThread and ended on thread %d; "+
+			"thread %d, which other goroutines may use, stays pinned to the CPU", cpu, tid, s.tid)
+		keep(s.tid, false) // a reservation moves it off
+		return
+	}
+	places.Lock()
+	letIn(s.cpus)
+	err := errors.Join(s.unblock(), reserve.Restore(s.cpus))
+	places.Unlock()
+	if err != nil {
+		engine.Default.Note("isolate: the thread that was isolated on CPU %d stays as it was there: %v", cpu, err)
 	}
 	keep(s.tid, false)
 }
@@ -179,7 +213,7 @@ func first() error {
 		if err := tracked.Set(true); err != nil {
 			return fmt.Errorf("isolate: the checks for isolated threads could not be switched on: %w", err)
 		}
-		if possible, err := host.CPUs(); err == nil {
+		if possible, err := host.CPUs(); err == nil && !host.FRED() {
 			_ = barrier.RegisterPerCPU(possible) // if not, Status says that nobody is spared
 		}
 	}

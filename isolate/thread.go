@@ -20,6 +20,9 @@ func (t *Thread) CPU() int { return t.c.CPU() }
 // calls, block, allocate. What others have changed meanwhile is made up for before f
 // begins. Then the thread is as isolated as before, also if f panics or calls runtime.Goexit.
 //
+// Processes that f starts begin on the thread's CPU, and with Options.BlockSignals with its signals blocked, as children
+// do: start them on another goroutine.
+//
 // Within f, [Thread.User] and its like go into isolation again, and Kernel just calls its function.
 //
 // In the terms of the Go memory model: a call of a key's Set (an Update of a call, and so on) that

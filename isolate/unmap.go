@@ -14,8 +14,8 @@ var ErrUnmap = errors.New("isolate: unmap")
 
 // Unmap removes a mapping that Mmap has made, of package syscall or of golang.org/x/sys/unix: at once
 // if no thread is isolated. Else that would interrupt each of them, because their CPUs must
-// forget the mapping, so it is kept until nobody is isolated: the last thread that comes back
-// removes it, before it goes on. If that takes too long, or too much waits, all that waits is
+// forget the mapping, so it is kept until nobody is isolated: threads that come back
+// remove it, a few mappings each time, before they go on. If that takes too long, or too much waits, all that waits is
 // removed, the isolated CPUs are interrupted, and [Status] counts that: see [SetUnmapLimits].
 //
 // The memory must not be used any more when Unmap is called. A use that comes too late is not
@@ -33,7 +33,8 @@ func Unmap(b []byte) error {
 
 // UnmapFunc is [Unmap] for everything else whose removal interrupts other CPUs: memory that C
 // code has mapped, MADV_DONTNEED, mprotect. bytes is what it counts for; unmap is called once, on
-// whatever thread comes by, and must not call this package.
+// whatever thread comes by, the caller's if nobody is isolated: it must not take a lock that the
+// caller holds. If it panics, that counts as an error.
 func UnmapFunc(bytes int, unmap func() error) error {
 	if bytes < 0 || unmap == nil {
 		return fmt.Errorf("%w: %d bytes and the function %t: expected 0 bytes or more, and a function", ErrOptions, bytes, unmap != nil)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/demo"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/progress"
 	"github.com/spf13/cobra"
 )
 
@@ -26,40 +27,52 @@ Then the response must report no stage (off) or all stages (on), or it counts as
 a failed request.
 
 Where code cannot be changed (another OS or CPU, no permission, a debugger) the
-demo runs with keys that are read from memory, and says why.
+demo runs with keys that are read from memory, and says why.` + demoIsolatedLong + `
 
 With --json, a number that this machine does not offer is -1.
 
-Exit codes: 0 all is well; 1 a request or a flip failed; 2 wrong usage, or the
-demo could not run to its end.`
+Exit codes: 0 all is well; 1 a request or a flip failed, or the isolated thread
+was interrupted; 2 wrong usage, no second CPU for --isolated, or the demo could
+not run to its end.`
 
 func newDemoCommand() *cobra.Command {
 	var o demo.Options
 	var asJSON bool
+	var i isolatedFlags
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Flip 56 branches of a busy server and show what it cost",
 		Long:  demoLong,
 		Example: `  quietpatch demo
   quietpatch demo --strategy store,int3 --backend procmem
-  quietpatch demo --json --duration 500ms`,
+  quietpatch demo --json --duration 500ms
+  quietpatch demo --isolated
+  quietpatch demo --isolated --realtime --strategy int3 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			oi, err := i.options(cmd, o)
+			if err != nil {
+				return err
+			}
+			if i.on {
+				return runDemoIsolated(cmd, oi, asJSON)
+			}
 			return runDemo(cmd, o, asJSON)
 		},
 	}
 	f := cmd.Flags()
 	f.DurationVar(&o.RowDuration, "duration", demo.DefaultDuration, "length of one row")
-	f.IntVar(&o.BusyCPU, "cpu", -1, "the busy CPU, whose interrupts are counted (-1: the last one)")
+	f.IntVar(&o.BusyCPU, "cpu", -1, "the busy CPU, or that of the isolated thread, whose interrupts are counted (-1: the last one)")
 	f.StringSliceVar(&o.Strategies, "strategy", nil, "only these strategies: "+strings.Join(demo.Strategies(), ", "))
 	f.StringSliceVar(&o.Backends, "backend", nil, "only these backends: "+strings.Join(demo.Backends(), ", "))
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	i.add(cmd)
 	return cmd
 }
 
 func runDemo(cmd *cobra.Command, o demo.Options, asJSON bool) error {
 	stderr := cmd.ErrOrStderr()
-	res, err := demo.Run(cmd.Context(), o, demo.Progress{W: stderr, Terminal: isTerminal(stderr)})
+	res, err := demo.Run(cmd.Context(), o, progress.Writer{W: stderr, Terminal: isTerminal(stderr)})
 	if err != nil {
 		return err
 	}

@@ -14,9 +14,10 @@ in simulated worlds.
 --exhaustive tries every interleaving of small worlds: 2 and 3 CPUs, 1 and 2
 sites, 1 and 2 batches, every strategy; a write or sync that fails, threads that
 are taken off their CPU anywhere or move, signals, interrupts, foreign traps,
-syncs by CPU, isolated threads with deferred syncs, stubs that are freed. A
-violation prints the way there, one column per CPU. It takes about half a minute of
-two CPUs and 300 MB of memory.
+syncs by CPU, isolated threads with deferred syncs, stubs that are freed; deferred
+unmaps and grace periods in worlds of their own. A violation prints the way
+there, one column per CPU. It takes about half a minute of two CPUs and 300 MB
+of memory.
 
 --seed goes through larger worlds at random, up to 16 CPUs and 64 sites: --walks
 of them, each with its own seed. First anything may happen; then, when the

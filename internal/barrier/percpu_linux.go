@@ -78,9 +78,11 @@ const triesMax = 4
 //
 // It stands on less than [SyncCore]: the per-CPU form of membarrier promises restarts
 // of restartable sequences, not serialization. What serializes is the return from the
-// interrupt that it sends (IRET; the kernel's own SYNC_CORE relies on that return as
-// well, see sync_core_before_usermode in arch/x86/include/asm/sync_core.h), and for a thread
-// that comes to a CPU later, the registration for SYNC_CORE. docs/PROTOCOL.md, K and L.
+// interrupt that it sends, an IRET where the thread goes on that was interrupted; and for a
+// thread that comes to a CPU later, the registration for SYNC_CORE. Where the interrupt makes the
+// kernel switch to another thread of the process that was in a system call, that one comes
+// back by SYSRET: for this SYNC_CORE serializes in the interrupt itself (Linux 758c9373d841), and
+// this form does not. docs/PROTOCOL.md, K.
 //
 // The CPU of the caller needs care: there the kernel calls a function and interrupts
 // nothing, so this thread executes IRETQ. If it was moved on the way, one of its CPUs

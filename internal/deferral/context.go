@@ -2,6 +2,7 @@ package deferral
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -28,6 +29,8 @@ type Context struct {
 	g          atomic.Uintptr
 	tid        atomic.Int32 // 0: nobody
 	idle       atomic.Bool  // spared in Idle, too
+	quiet      atomic.Bool  // the thread waits in Synchronize
+	settling   bool         // the thread's own: it is in settleOwed
 	shared     atomic.Bool  // other threads may run on the CPU: it is not spared
 	catchUps   atomic.Uint64
 	spared     atomic.Uint64 // syncs that were left to it
@@ -80,14 +83,13 @@ func Register(cpu, tid int, idle bool) (*Context, error) {
 	registering.Lock()
 	defer registering.Unlock()
 	if cpu < 0 || cpu >= CPUsMax {
-		return nil, fmt.Errorf("%w: expected a number from 0 to %d, found %d", ErrCPU, CPUsMax-1, cpu)
+		return nil, fmt.Errorf("%w: expected one from 0 to %d, found CPU %d", ErrCPU, CPUsMax-1, cpu)
 	}
 	c := &contexts[cpu]
 	if other := c.tid.Load(); other != 0 {
 		return nil, fmt.Errorf("%w: CPU %d has one already, thread %d: choose another CPU", ErrCPU, cpu, other)
 	}
 	c.idle.Store(idle)
-	c.shared.Store(false)
 	c.tid.Store(int32(tid))
 	c.g.Store(getg())
 	list := append(slices.Clone(actives()), cpu)
@@ -99,10 +101,17 @@ func Register(cpu, tid int, idle bool) (*Context, error) {
 	return c, nil
 }
 
-// Unregister ends the use of a context. Its thread is in Kernel, so it owes nothing.
+// Unregister ends the use of a context. Its thread is in Kernel, so it owes nothing but
+// mappings that it has left for the next time: there is none.
 func (c *Context) Unregister() {
+	c.unregister()
+	settle(math.MaxInt, lock)
+}
+
+func (c *Context) unregister() {
 	registering.Lock()
 	defer registering.Unlock()
+	c.word.And(^uint64(tracking.WorkMask))
 	list := slices.DeleteFunc(slices.Clone(actives()), func(cpu int) bool { return cpu == c.CPU() })
 	active.Store(&list)
 	c.g.Store(0)
@@ -118,8 +127,14 @@ func (c *Context) CPU() int {
 func (c *Context) TID() int { return int(c.tid.Load()) }
 
 // SetShared says that other threads of the process may run on the CPU, or that they cannot
-// any more. While they may, the CPU is not spared.
-func (c *Context) SetShared(shared bool) { c.shared.Store(shared) }
+// any more. While they may, the CPU is not spared. It holds for whatever thread is isolated
+// there, now or later. A sync that is under way may have spared it: who lets others in makes one
+// more for everyone, first.
+func SetShared(cpu int, shared bool) {
+	if cpu >= 0 && cpu < CPUsMax {
+		contexts[cpu].shared.Store(shared)
+	}
+}
 
 // State returns what the thread says it is doing.
 func (c *Context) State() tracking.State { return c.load().State() }
@@ -143,9 +158,7 @@ func Current() *Context {
 // envBits narrows the counter, so that it wraps in tests.
 const envBits = "QUIETPATCH_CONTEXT_BITS"
 
-var (
-	layout, layoutProblem = layoutFrom(os.Getenv(envBits))
-)
+var layout, layoutProblem = layoutFrom(os.Getenv(envBits))
 
 func layoutFrom(s string) (tracking.Layout, string) {
 	if s == "" {

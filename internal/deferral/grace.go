@@ -30,14 +30,20 @@ func Snap() Snapshot {
 func (s *Snapshot) Passed() bool {
 	*s = slices.DeleteFunc(*s, func(r reading) bool {
 		c := &contexts[r.cpu]
-		return layout.Passed(r.word, c.load()) || c.TID() != r.tid
+		return layout.Passed(r.word, c.load()) || c.TID() != r.tid || c.quiet.Load()
 	})
 	return len(*s) == 0
 }
 
 // Synchronize returns when every isolated thread has been outside Kernel at some time
-// since the call. It looks at the words now and then and disturbs nobody.
+// since the call. It looks at the words now and then and disturbs nobody. A thread that calls
+// it says that it uses nothing itself, as in userspace RCU (urcu-qsbr), so two that call it do not
+// wait for each other.
 func Synchronize() {
+	if c := Current(); c != nil {
+		c.quiet.Store(true)
+		defer c.quiet.Store(false)
+	}
 	s := Snap()
 	for wait := lookMin; !s.Passed(); wait = min(2*wait, lookMax) {
 		time.Sleep(wait)

@@ -19,6 +19,7 @@ type Report struct {
 	CPU        int
 	TID        int // 0: nobody is isolated there now
 	State      tracking.State
+	Shared     bool   // other threads may run on the CPU, so it is not spared
 	Deferred   uint64 // syncs that were left to the thread
 	CatchUps   uint64 // times it came back and owed work
 	Violations uint64 // changing sites that it ran while it was isolated
@@ -33,7 +34,7 @@ func Reports() []Report {
 	for _, cpu := range used {
 		c := &contexts[cpu]
 		out = append(out, Report{
-			CPU: cpu, TID: c.TID(), State: c.State(), Deferred: c.spared.Load(), CatchUps: c.catchUps.Load(),
+			CPU: cpu, TID: c.TID(), State: c.State(), Shared: c.shared.Load(), Deferred: c.spared.Load(), CatchUps: c.catchUps.Load(),
 			Violations: c.violations.Load(), Violated: c.violated.Load(),
 		})
 	}

@@ -1,8 +1,6 @@
 package deferral
 
 import (
-	"runtime"
-
 	"github.com/quietpatch/quietpatch/internal/barrier"
 	"github.com/quietpatch/quietpatch/internal/tracking"
 )
@@ -27,17 +25,18 @@ func (c *Context) Switch(to tracking.State) (from tracking.State) {
 		}
 		return from
 	}
-	if releasing.Load() != 0 {
+	if from == tracking.Kernel && releasing.Load() != 0 {
 		waitForRelease()
 	}
 	return from
 }
 
 // CatchUp does what the calling thread owes although it is in Kernel: a signal handler
-// has interrupted it between its way back and the catch-up.
+// has interrupted it between its way back and the catch-up. Only what has to come before
+// patchable text: mappings are left to the way back.
 func (c *Context) CatchUp() {
-	if w := c.load(); w.State() == tracking.Kernel && w.Work() != 0 {
-		c.catchUp(w.Work())
+	if w := c.load(); w.State() == tracking.Kernel && w.Work()&tracking.Sync != 0 {
+		c.catchUp(tracking.Sync)
 	}
 }
 
@@ -46,9 +45,8 @@ func (c *Context) CatchUp() {
 //	SYNC	serialize: IRETQ to self
 //	UNMAP	release what waits to be unmapped, if nobody else is isolated
 //
-// Bits are taken out of the word when their work is done: a signal handler that comes in
-// between does it, too (docs/PROTOCOL.md, scenario M). Only UNMAP goes before, since its
-// action takes a lock. In Kernel no new bits come.
+// Bits are taken out of the word last: a signal handler that comes in between does the
+// work, too (docs/PROTOCOL.md, scenario M). In Kernel no new bits come.
 //
 // SYNC is first, and until it is done nothing here may be patchable.
 //
@@ -57,10 +55,10 @@ func (c *Context) catchUp(work tracking.Work) {
 	if work&tracking.Sync != 0 {
 		barrier.SerializeSelf()
 	}
-	c.word.And(^uint64(tracking.WorkMask))
-	if work&tracking.Unmap != 0 {
-		settleOwed()
+	if work&tracking.Unmap != 0 && c.settleOwed() {
+		work &^= tracking.Unmap // something is left: it stays owed
 	}
+	c.word.And(^uint64(tracking.Word(0).Owing(work)))
 	c.catchUps.Add(1)
 }
 
@@ -98,16 +96,5 @@ func (c *Context) set(work tracking.Work) bool {
 			return true
 		}
 		w = c.load()
-	}
-}
-
-// waitForRelease waits until mappings are released that were kept until nobody was
-// isolated. The thread is out already, and its isolation has not begun: it does not
-// switch back and forth.
-//
-//go:noinline
-func waitForRelease() {
-	for releasing.Load() != 0 {
-		runtime.Gosched() // the releaser may be stopped by a collection that waits for this thread
 	}
 }

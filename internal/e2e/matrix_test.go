@@ -128,6 +128,8 @@ func checkFile(t *testing.T, v variant, bin string, s *sitesReport) {
 	}
 	defer f.Close()
 	keys, err := f.Keys()
+	// Where the file names variables it shows the one of package isolate, too.
+	keys = slices.DeleteFunc(keys, func(k gobin.Key) bool { return strings.HasSuffix(k.Symbol, "quietpatch/isolate.tracked") })
 	if err != nil || len(keys) != progKeys {
 		t.Fatalf("%d keys in the file, expected %d: %v", len(keys), progKeys, err)
 	}

@@ -11,8 +11,7 @@ const (
 )
 
 // assurePerCPU: syncs that leave CPUs out. membarrier's form for one CPU promises restarts of
-// restartable sequences; that the way back from its interrupt serializes is measured, and
-// what the kernel's own SYNC_CORE relies on.
+// restartable sequences; that a CPU has serialized when it is back from the interrupt is measured.
 const assurePerCPU = assureMeasured
 
 func assurance(s protocol.Strategy, vendor string) string {

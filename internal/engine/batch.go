@@ -373,12 +373,15 @@ func (e *Engine) headsOnly() bool {
 // drive performs effects until the machine is done.
 func (e *Engine) drive(m *protocol.Machine) protocol.Outcome {
 	e.driving = true
-	e.everyone = e.forEveryone()
+	e.everyone = e.everyone || e.forEveryone()
 	for !m.Done() {
 		m.Next(e.perform(m.Effect()))
 	}
-	e.driving, e.everyone = false, false
+	e.driving = false
 	out := m.Outcome()
+	if !out.Unsynced && !out.Stuck && !e.soon {
+		e.everyone = false // else the sync that comes later is for everyone, too
+	}
 	if out.Unsynced {
 		e.owed = out.Err
 	}

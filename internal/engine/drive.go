@@ -54,6 +54,7 @@ func (e *Engine) sync() error {
 	if err == nil {
 		e.count.Syncs++
 		e.soon, e.owed, e.unsynced = false, nil, false
+		e.everyone = e.everyone && e.driving
 	}
 	return err
 }
@@ -142,7 +143,7 @@ func (e *Engine) publish(ef protocol.Effect) error {
 		if err != nil {
 			return err
 		}
-		if e.noinstr(p.key) {
+		if p.key.forIsolated() {
 			en.Allowed = 1
 		}
 		e.entries = append(e.entries, en)

@@ -38,7 +38,8 @@ type Engine struct {
 	hasCalls   bool             // some key is a static call
 	leaving    int              // stubs that wait for a grace period
 	unswept    bool             // a sweep was put off
-	hurried    int              // how many were left when the world was last stopped for them
+	hurried    int              // how many were left when the world was last stopped for them, or all threads looked at
+	unseen     error            // what the last look at all threads said
 	reaping    bool             // a timer runs for them
 	indirects  []*Indirect      // sorted by address
 	left       []leftStub       // of theirs
@@ -48,7 +49,7 @@ type Engine struct {
 	unsynced   bool             // new stubs, and no sync since
 
 	noinstrAt map[unsafe.Pointer]bool // keys that isolated threads may check, besides sealed ones
-	everyone  bool                    // the batch at hand has sites of such keys: isolated threads are not spared
+	everyone  bool                    // the next sync is for sites of such keys, among others: it spares nobody
 
 	driving  bool     // a batch is under way
 	pokes    []poke   // of the batch at hand; reused

@@ -6,6 +6,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/internal/barrier"
 	"github.com/quietpatch/quietpatch/internal/deferral"
+	"github.com/quietpatch/quietpatch/internal/host"
 	"github.com/quietpatch/quietpatch/internal/site"
 )
 
@@ -23,27 +24,26 @@ func (e *Engine) MarkNoinstr(addr unsafe.Pointer) {
 		e.noinstrAt = map[unsafe.Pointer]bool{}
 	}
 	e.noinstrAt[addr] = true
+	if k := e.byAddr[addr]; k != nil {
+		k.noinstr = true
+	}
 }
 
-// noinstr reports whether isolated threads may run sites of k.
-func (e *Engine) noinstr(k *Key) bool {
-	return k != nil && (k.seal != neverSealed || e.noinstrAt[k.addr])
-}
+// forIsolated reports whether isolated threads may run sites of k.
+func (k *Key) forIsolated() bool { return k != nil && (k.seal != neverSealed || k.noinstr) }
 
 // forEveryone reports whether the batch at hand has a site that an isolated thread may run.
+// It does not ask whether there is such a thread: one may come while the batch is under way.
 func (e *Engine) forEveryone() bool {
-	if !deferral.Any() {
-		return false // nobody would be spared
-	}
 	for _, c := range e.changes {
-		if e.noinstr(c.Key) {
+		if c.Key.forIsolated() {
 			return true
 		}
 	}
 	var last *Key
 	for i := range e.pokes {
 		if k := e.pokes[i].key; k != last {
-			if last = k; e.noinstr(k) {
+			if last = k; k.forIsolated() {
 				return true
 			}
 		}
@@ -73,6 +73,7 @@ type IsolatedThread struct {
 	CPU        int    `json:"cpu"`
 	TID        int    `json:"tid"` // 0: it has ended
 	State      string `json:"state"`
+	Shared     bool   `json:"shared"`     // other threads may run on the CPU, so it is not spared
 	Deferred   uint64 `json:"deferred"`   // syncs that were left to it
 	CatchUps   uint64 `json:"catch_ups"`  // times it came back and owed work
 	Violations uint64 `json:"violations"` // changing sites that it ran
@@ -88,6 +89,7 @@ type UnmapCounts struct {
 	Forced       uint64 `json:"forced"`     // because a limit was passed
 	Interrupts   uint64 `json:"interrupts"` // isolated CPUs that the forced ones interrupted
 	Failed       uint64 `json:"failed"`     // munmap refused
+	Met          uint64 `json:"met"`        // threads that went out while a release was under way, and did not wait for its end
 }
 
 // isolationLocked fills it in.
@@ -100,7 +102,7 @@ func (e *Engine) isolationLocked() Isolation {
 	u := deferral.UnmapCounts()
 	i.Unmaps = UnmapCounts(u)
 	for _, r := range deferral.Reports() {
-		t := IsolatedThread{CPU: r.CPU, TID: r.TID, State: r.State.String(), Deferred: r.Deferred, CatchUps: r.CatchUps, Violations: r.Violations}
+		t := IsolatedThread{CPU: r.CPU, TID: r.TID, State: r.State.String(), Shared: r.Shared, Deferred: r.Deferred, CatchUps: r.CatchUps, Violations: r.Violations}
 		if r.Violations > 0 {
 			t.Violated = e.placeOf(r.Violated)
 		}
@@ -121,6 +123,8 @@ func (e *Engine) whyUnspared() string {
 	switch {
 	case e.m == nil:
 		return "no text is patched, so there is no sync to spare them"
+	case host.FRED():
+		return "the kernel returns from interrupts by FRED's instructions, of which nobody has said that they serialize"
 	case !barrier.HavePerCPU():
 		return "CPUs cannot be synced one by one here: membarrier(RSEQ, FLAG_CPU) needs Linux 5.10 or later"
 	}
@@ -134,6 +138,20 @@ func (e *Engine) placeOf(addr uint64) string {
 	}
 	fn, file, line := e.img.Place(addr, site.OurFrame)
 	return fmt.Sprintf("%s (%s:%d)", fn, file, line)
+}
+
+// SyncEveryone makes a sync that spares nobody, as soon as no batch is under way. Syncs that were left
+// to isolated threads before are made up for.
+func (e *Engine) SyncEveryone() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.m == nil {
+		if deferral.Any() {
+			_ = barrier.SyncCore() // of a machine that was closed; without one before, nothing is owed
+		}
+		return nil
+	}
+	return e.m.Sync(true)
 }
 
 // Note adds a mistake of use that was survived to what Status tells.

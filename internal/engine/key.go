@@ -44,6 +44,7 @@ type Key struct {
 	// value, unless somebody has overwritten the key by assignment.
 	shown int64
 
+	noinstr   bool     // isolated threads may run its sites
 	callees   *callees // of a static call, else nil
 	initial   int64    // what the variable started with
 	validate  atomic.Pointer[func(int64) error]
@@ -87,6 +88,7 @@ func (e *Engine) recordAt(addr unsafe.Pointer, current func() *Key, install func
 		return nil, err
 	}
 	k := make()
+	k.noinstr = e.noinstrAt[addr]
 	install(k)
 	return k, nil
 }

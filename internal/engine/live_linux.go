@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/quietpatch/quietpatch/internal/arena"
 	"github.com/quietpatch/quietpatch/internal/barrier"
 	"github.com/quietpatch/quietpatch/internal/deferral"
 	"github.com/quietpatch/quietpatch/internal/host"
@@ -277,19 +276,3 @@ func (l *live) Close() error {
 	}
 	return err
 }
-
-// Stubs opens the memory for stubs when it is first wanted.
-func (l *live) Stubs() (stubMemory, error) {
-	if theStubs == nil {
-		lo, hi := l.src.Range()
-		a, err := arena.Open(lo, hi)
-		if err != nil {
-			return nil, err
-		}
-		theStubs = a
-	}
-	return theStubs, nil
-}
-
-// theStubs is the one arena of the process: threads may be inside.
-var theStubs *arena.Arena

@@ -55,5 +55,8 @@ type machine interface {
 	Traps() trap.Counts
 	// Stubs is memory for code near the text.
 	Stubs() (stubMemory, error)
+	// Visit returns nil if every thread was seen outside of all stubs that nothing leads
+	// to, at some time since the call. It disturbs no isolated thread.
+	Visit() error
 	Close() error
 }

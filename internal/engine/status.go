@@ -10,11 +10,12 @@ import (
 
 // Counters count what the engine has done since the program started.
 type Counters struct {
-	Batches    uint64 `json:"batches"`     // calls that changed at least one key
-	Syncs      uint64 `json:"syncs"`       // cross-CPU syncs
-	Pokes      uint64 `json:"pokes"`       // writes to text
-	Fallbacks  uint64 `json:"fallbacks"`   // batches that failed and were tried one site at a time
-	GraceStops uint64 `json:"grace_stops"` // stops of the world to free stubs
+	Batches     uint64 `json:"batches"`      // calls that changed at least one key
+	Syncs       uint64 `json:"syncs"`        // cross-CPU syncs
+	Pokes       uint64 `json:"pokes"`        // writes to text
+	Fallbacks   uint64 `json:"fallbacks"`    // batches that failed and were tried one site at a time
+	GraceStops  uint64 `json:"grace_stops"`  // stops of the world to free stubs
+	GraceVisits uint64 `json:"grace_visits"` // looks at all threads instead, where isolated ones run
 	// What the trap handler saw.
 	TrapHits    uint64 `json:"trap_hits"`    // threads that ran into a trap byte and went on
 	TrapLate    uint64 `json:"trap_late"`    // of batches that were over by then
@@ -34,18 +35,18 @@ type Status struct {
 	Reason string `json:"reason"` // why it is memory; "" when live
 	// NotArmed is why the last attempt to arm sites was put off, such as a
 	// tracer; "" when it was not. It is tried again when a key is next set.
-	NotArmed  string   `json:"not_armed"`
-	Strategy  string   `json:"strategy"`
-	Backend   string   `json:"backend"`
-	Assurance string   `json:"assurance"` // what the strategy stands on, on this CPU
-	Keys      int      `json:"keys"`      // registered, or found in the text when they were set
-	Sites     int      `json:"sites"`     // found so far
-	Armed     int      `json:"armed"`     // hold their value as an immediate
-	Search    Search   `json:"search"`
-	Stubs     Stubs    `json:"stubs"`
+	NotArmed  string    `json:"not_armed"`
+	Strategy  string    `json:"strategy"`
+	Backend   string    `json:"backend"`
+	Assurance string    `json:"assurance"` // what the strategy stands on, on this CPU
+	Keys      int       `json:"keys"`      // registered, or found in the text when they were set
+	Sites     int       `json:"sites"`     // found so far
+	Armed     int       `json:"armed"`     // hold their value as an immediate
+	Search    Search    `json:"search"`
+	Stubs     Stubs     `json:"stubs"`
 	Isolation Isolation `json:"isolation"`
-	Unsynced  bool     `json:"unsynced"` // changes without waiting or a failed sync, and no sync since: a CPU may act on bytes that are gone
-	Counters  Counters `json:"counters"`
+	Unsynced  bool      `json:"unsynced"` // changes without waiting or a failed sync, and no sync since: a CPU may act on bytes that are gone
+	Counters  Counters  `json:"counters"`
 	// Problems are mistakes of use that were survived: a name taken twice, a
 	// key on the heap or copied, a wrong environment variable.
 	Problems []string `json:"problems"`
@@ -104,6 +105,9 @@ func (e *Engine) Status() Status {
 		s.Backend = e.m.Backend()
 		s.Strategy = e.strategy.String()
 		s.Assurance = assurance(e.strategy, e.vendor)
+		if deferral.Any() && e.whyUnspared() == "" {
+			s.Assurance = assurePerCPU // of every sync, as long as threads are isolated
+		}
 		t := e.m.Traps()
 		s.Counters.TrapHits, s.Counters.TrapLate = t.Hits, t.Late
 		s.Counters.TrapRetried, s.Counters.TrapForeign = t.Retried, t.Foreign

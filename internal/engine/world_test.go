@@ -92,6 +92,7 @@ func alphaOn() int {
 type faulty struct {
 	machine
 	pokes, syncs  int
+	everyone      []bool // what the syncs were asked for
 	failPoke      func(nth int, addr uintptr) error
 	failRescue    error
 	realRescue    bool
@@ -101,6 +102,7 @@ type faulty struct {
 	failPrepareAt uintptr // if it is among the addresses
 	failReady     error
 	failStubs     error
+	failVisit     error
 	stubs, freed  int // in use, and freed so far
 	vectors       [][]trap.Entry
 }
@@ -138,6 +140,7 @@ func (f *faulty) Rescue(addr uintptr, n int, old, new uint64) error {
 
 func (f *faulty) Sync(everyone bool) error {
 	f.syncs++
+	f.everyone = append(f.everyone, everyone)
 	if f.failSync != nil {
 		if err := f.failSync(f.syncs - 1); err != nil {
 			return err
@@ -166,6 +169,13 @@ func (f *faulty) Ready(allow bool) error {
 func (f *faulty) Publish(es []trap.Entry) error {
 	f.vectors = append(f.vectors, append([]trap.Entry{}, es...))
 	return f.machine.Publish(es)
+}
+
+func (f *faulty) Visit() error {
+	if f.failVisit != nil {
+		return f.failVisit
+	}
+	return f.machine.Visit()
 }
 
 // Stubs counts what is in use.

@@ -5,9 +5,10 @@
 //
 // A period begins when nothing leads to the stub any more: the sites were
 // patched away from it and a sync has passed. It is over when the runtime has
-// stopped the world since.
+// stopped the world since, or when a look at every thread that began since has seen each of
+// them outside ([Look]; package visit does the looking, and says why it is enough).
 //
-// Why that is enough, with the places in package runtime of Go 1.25, 1.26 and
+// Why a stop is enough, with the places in package runtime of Go 1.25, 1.26 and
 // 1.27, which agree in all of this:
 //
 //   - Go code that users write runs only on a thread that holds a P. Stubs are
@@ -66,5 +67,5 @@
 // runtime.entersyscall, and then calls through a patched site, is outside of
 // this reasoning. So is C code that jumps into Go text.
 //
-// The package stops the world; it may not look at stubs, sites or text.
+// The package stops the world; it may not look at stubs, sites, text or threads.
 package grace

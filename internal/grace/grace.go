@@ -16,24 +16,51 @@ var ErrNotOver = errors.New("grace period is not over")
 
 // Period began when Begin was called. The zero Period is never over.
 type Period struct {
-	stops uint64 // that the runtime had made
-	known bool
+	stops  uint64 // that the runtime had made
+	known  bool
+	rounds uint64 // number of the first round that begins after the period; 0 in the zero Period
+	seen   uint64 // number of the last round that saw everybody outside
 }
 
 // Begin begins a period. Nothing may lead to the stub any more, on any CPU.
 func Begin() Period {
 	n, known := stops()
-	return Period{n, known}
+	rounds.Lock()
+	defer rounds.Unlock()
+	return Period{n, known, rounds.begun + 1, rounds.seen}
 }
 
-// Over reports whether the world was stopped since Begin: no thread is inside
-// any more. It stops nothing itself.
+// Over reports whether the world was stopped since Begin, or a round has begun since and seen
+// everybody outside: no thread is inside any more. It stops nothing itself.
 func (p Period) Over() bool { return p.OverBy(Begin()) }
 
 // OverBy is Over at the moment at which now began: for many periods at the cost of
 // one reading.
 func (p Period) OverBy(now Period) bool {
-	return now.known && p.known && now.stops > p.stops
+	return now.known && p.known && now.stops > p.stops || p.rounds > 0 && now.seen >= p.rounds
+}
+
+// rounds counts the looks at all threads, see Look.
+var rounds struct {
+	sync.Mutex
+	begun, seen uint64
+}
+
+// Look ends all Periods that began before by a look at every thread: if round returns
+// nil, each thread was outside of all stubs that nothing leads to at some time since Look
+// was called. See package visit.
+func Look(round func() error) error {
+	rounds.Lock()
+	rounds.begun++
+	n := rounds.begun
+	rounds.Unlock()
+	if err := round(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotOver, err)
+	}
+	rounds.Lock()
+	defer rounds.Unlock()
+	rounds.seen = max(rounds.seen, n)
+	return nil
 }
 
 // ways to stop the world, the cheapest first.

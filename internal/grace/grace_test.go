@@ -159,3 +159,35 @@ func BenchmarkOver(b *testing.B) {
 		p.Over()
 	}
 }
+
+// TestLook: a round that saw everybody ends the periods that began before it did, and no
+// others.
+func TestLook(t *testing.T) {
+	quiet(t)
+	before := Begin()
+	var during Period
+	if err := Look(func() error { during = Begin(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	after := Begin()
+	if !before.Over() || during.Over() || after.Over() || (Period{}).Over() {
+		t.Errorf("over: begun before %v, during %v, after %v", before.Over(), during.Over(), after.Over())
+	}
+	unseen := errors.New("somebody was not seen")
+	if err := Look(func() error { return unseen }); !errors.Is(err, ErrNotOver) || !errors.Is(err, unseen) || after.Over() {
+		t.Errorf("a round that failed: %v, over %v", err, after.Over())
+	}
+	// Two at once, of which the later one ends first.
+	var inner error
+	middle := after
+	if err := Look(func() error {
+		middle = Begin()
+		inner = Look(func() error { return nil })
+		return nil
+	}); err != nil || inner != nil || !middle.Over() || !after.Over() {
+		t.Errorf("within another round: %v, %v, over %v, %v", err, inner, middle.Over(), after.Over())
+	}
+	if p := Begin(); p.Over() || !before.OverBy(p) || p.OverBy(before) {
+		t.Error("OverBy does not go by when it is asked about")
+	}
+}

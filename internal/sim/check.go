@@ -7,9 +7,12 @@ const (
 	CheckLost        = "lost-trap"    // no trap is lost, handed to the wrong owner, or answered with half an entry
 	CheckStale       = "stale"        // after a call returned no check sees the old value
 	CheckNothingLeft = "nothing-left" // after a call returned nothing is trapped or half done
-	CheckBudget      = "budget"       // no more and no fewer syncs than promised; none for an isolated CPU
+	CheckBudget      = "budget"       // no more and no fewer syncs than promised; none for an isolated CPU; no more unmaps and waits than that
 	CheckLiveness    = "liveness"     // once the patcher is done, every thread finishes
 	CheckFreed       = "freed-stub"   // nobody executes a stub that was freed
+	CheckDisturbed   = "disturbed"    // no munmap hits an isolated thread unless a bound was passed, or it did not wait for that one
+	CheckGrace       = "grace"        // no grace period ends before all threads were outside Kernel
+	CheckStranded    = "stranded"     // with everybody in Kernel, what is pending has a thread that owes it, and a timer
 )
 
 // Violation is a broken invariant and the way there.

@@ -9,11 +9,17 @@
 //
 // # The parts
 //
-//	World     who is there, and what may happen how often     world.go, worlds.go
+//	World     who is there, and what may happen how often     world.go, *worlds.go
 //	state     one moment                                      state.go
 //	model     which atoms are possible, and what they do      model.go
 //	          of the patcher                                  patcher.go, sync.go, grace.go
+//	          of syncs that leave CPUs out                    percpu.go
 //	          of a thread                                     thread.go, handler.go, isolate.go
+//	unmaps    deferred unmaps, a small model of its own       unmap.go
+//	          of releases                                     release.go
+//	          of all else that callers and threads do         unmapthread.go
+//	quiesce   grace periods from context words, another       quiesce.go
+//	puzzle    what can be done with a small model             small.go, smallwalk.go
 //	checkers  one invariant each                              check.go
 //	Mutant    the protocol with one thing wrong               mutant.go
 //	Explore   every state of a small world                    explore.go
@@ -36,7 +42,8 @@
 // sync returns; on a CPU that runs none, the next thread of the process
 // serializes before it runs. The per-CPU form: each CPU in turn is interrupted
 // if it runs a thread of the process at that moment. See reach for what that
-// stands on.
+// stands on. On the patcher's own CPU that form does nothing, and the patcher may be
+// taken off and put elsewhere between any two atoms: see percpu.go.
 //
 // # What the model leaves out
 //

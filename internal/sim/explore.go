@@ -49,6 +49,9 @@ func Explore(w World, m Mutant) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if y := small(w, m); y != nil {
+		return y.find(w.Name, NoEvent), nil
+	}
 	var stack []node // kept for its memory; depth says how much of it is in use
 	depth := 0
 	push := func(s *state) {
@@ -145,6 +148,9 @@ func Find(w World, m Mutant, want Event) (Result, error) {
 	x, err := newExplorer(w, m)
 	if err != nil {
 		return Result{}, err
+	}
+	if y := small(w, m); y != nil {
+		return y.find(w.Name, want), nil
 	}
 	type step struct {
 		from int

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"fmt"
-
 	"github.com/quietpatch/quietpatch/internal/protocol"
 )
 
@@ -25,6 +23,13 @@ const (
 	opKill                // a SIGTRAP that no int3 raised
 	opInterrupt           // the CPU is interrupted
 	opEnter               // goes into isolation
+	opSwitch              // goes from User to Guest, or back
+	opUnmap               // calls Unmap
+	opAge                 // the timer of pending mappings fires
+	opGiveUp              // does not wait any longer
+	opNested              // does what it owes without having been out
+	opEnd                 // the thread ends, or another one begins in its place
+	opWork                // sets work in the word of thread arg
 	opQuiet               // nobody's: the liveness phase of a walk begins
 )
 
@@ -38,13 +43,9 @@ type atom struct {
 // model is a world with its rules. It finds the atoms that are possible in a
 // state, and carries them out. It keeps no other state than the first violation.
 type model struct {
+	watch
 	world  World
 	mutant Mutant
-	found  *Violation
-	event  Event // of the atom at hand
-
-	listen bool
-	said   string
 }
 
 // Event is something that an atom did and that a scenario may wait for.
@@ -60,26 +61,14 @@ const (
 	EventGrace          // a stub was freed while a thread had been inside when the batch began to wait
 	EventStuck          // a batch could be neither finished nor undone
 	EventOwedSync       // a batch ended without the sync behind its undo
+	EventWrapped        // a thread was outside since the snapshot, and its counter hides that
+	EventAgain          // a sync by CPU was tried again, because the patcher had been off its CPU
+	EventUnspared       // and made for all CPUs in the end
+	EventForced         // a bound was passed, and an isolated thread interrupted
+	EventMet            // an isolated thread was interrupted by a release for which it had not waited
+	EventKept           // a thread came back and left the bit in its word
 	eventsMax
 )
-
-func (m *model) violate(by, what string) {
-	if m.found == nil {
-		m.found = &Violation{By: by, What: what}
-	}
-}
-
-// say notes what the atom at hand does.
-func (m *model) say(what string, n ...int) {
-	if !m.listen {
-		return
-	}
-	args := make([]any, len(n))
-	for i := range n {
-		args[i] = n[i]
-	}
-	m.said = fmt.Sprintf(what, args...)
-}
 
 // sayStep does so for an atom of an effect.
 func (m *model) sayStep(e protocol.Effect, what string, n ...int) {

@@ -47,6 +47,52 @@ const (
 	freeFailedAtOnce         // the stub of a failed batch is
 	graceTopFrameOnly        // the grace period does not look at interrupted frames
 	snapshotTooEarly         // words are read before the batch, not after it
+	noStayCheck              // a sync by CPU does not ask whether the patcher was moved
+	stayByNumber             // it compares the number of its CPU before and after
+	noIretq                  // the patcher does not serialize its own CPU
+	givesUpTrying            // it takes the last try for good
+	switchesByStore          // a thread goes from User to Guest by a store of its word
+	readsBeforeWrite         // the patcher's reads of words pass its writes to text
+	sparesSealed             // a batch of sites that isolated threads run spares them
+	laterSpares              // the sync behind batches without one does
+	trustsSealedWords        // a grace period takes an isolated thread for outside although it runs calls
+
+	looksBeforeItPuts  // a mapping is put on the list behind the release, not before it
+	looksThenSets      // R1 looks, then sets the bits; a refusal is not looked at
+	neverRaises        // R2 and R3 are missing
+	looksOnce          // R3 is missing
+	looksOnlyFirst     // R3 is missing for all mappings but the first
+	asksOnlyOnce       // R1 is
+	takesAll           // R4 takes the whole list
+	setsOnlyOnce       // R3 finds somebody out and does not begin again from R1
+	listsTooEarly      // R3 looks at the words of those who were there in R1
+	lowersEarly        // R5 comes before the munmap
+	oneFlag            // a flag in place of the count
+	walksAway          // R2 leaves it to another release that is under way
+	handsNothingOn     // a thread that comes back looks whether others are out, and sets nothing
+	raisesAtOnce       // Unmap does not look before R2
+	readsWorkFirst     // a thread reads what it owes before it swaps its word
+	releasesBeforeSwap // it does what it owes before it swaps its word
+	doesNotWait        // a thread that goes out does not look whether somebody releases
+	asksBeforeTheDoor  // it looks before it swaps its word
+	goesOutClean       // a thread that goes out takes work that has stayed out of its word
+	givesUpInSilence   // a thread that waits no longer does not count that
+	dropsBit           // a thread that leaves something takes UNMAP out of its word
+	loserDropsBit      // one that finds the list locked does
+	releasesAll        // one that comes back releases whatever there is
+	endsUnsettled      // one that ends does not settle
+	endsWithFew        // it settles as if it came back, and takes UNMAP with it
+	endsIfUnlocked     // it settles if nobody has the list
+	timerRunsOnce      // the timer does not run again for those that are young when it fires
+	takeStopsTimer     // whoever takes from the list stops it
+	ignoresBound       // a bound that is passed changes nothing
+
+	comparesStates // Passed looks at the states and not at the counters
+	comparesWords  // Passed looks whether anything in the word has changed
+	oneBit         // the counter has one bit
+	switchCounts   // the counter moves from User to Guest, too
+	earlySnapshot  // words are read before the data is replaced
+	waitsForEnded  // a thread that has ended is waited for
 )
 
 // Mutant is the protocol with one thing wrong: proof that the checkers see. The
@@ -104,7 +150,10 @@ func Mutants() []Mutant {
 	ms := stepMutants()
 	ms = append(ms, handlerMutants()...)
 	ms = append(ms, syncMutants()...)
-	return append(ms, graceMutants()...)
+	ms = append(ms, graceMutants()...)
+	ms = append(ms, isolationMutants()...)
+	ms = append(ms, unmapMutants()...)
+	return append(ms, quiesceMutants()...)
 }
 
 // tiny is the smallest world: one thread, one site, one batch.
@@ -168,11 +217,11 @@ func handlerMutants() []Mutant {
 
 func syncMutants() []Mutant {
 	int3 := tiny(protocol.Int3)
-	off, each, alone, moves, shared, soon := int3, int3, tiny(protocol.Store), int3, int3, tiny(protocol.Store)
+	off, each, alone, moves, shared, soon := int3, int3, tiny(protocol.Store), int3, tiny(protocol.Store), tiny(protocol.Store)
 	off.Away, each.PerCPU, each.Away = 1, true, 1
 	alone.PerCPU, alone.Isolated, alone.Visits = true, 1, 1
 	moves.Move, moves.Away = true, 1
-	shared.PerCPU, shared.Isolated, shared.Visits, shared.Threads, shared.Move, shared.Away = true, 1, 1, 2, true, 1
+	shared.PerCPU, shared.Isolated, shared.Visits, shared.Threads, shared.Move, shared.Away, shared.Checks = true, 1, 1, 2, true, 1, 1
 	signal := alone
 	signal.Signals = 1
 	soon.NoWait = true

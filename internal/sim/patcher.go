@@ -71,6 +71,7 @@ func (m *model) patch(s *state, a atom) {
 	case a.op == opOff:
 		s.p.away--
 		s.p.off = true
+		s.p.moved = m.noticesMove(s)
 		s.cpus[s.p.cpu].on = nobody
 		m.say("patcher is taken off the CPU")
 		return
@@ -110,6 +111,8 @@ func (m *model) patch(s *state, a atom) {
 		m.publish(s, ef)
 	case ef.Step.Sync():
 		m.sync(s, ef, a)
+	case m.mutant.flaw == readsBeforeWrite && !s.p.early:
+		m.readWords(s)
 	default:
 		m.write(s, ef, a)
 	}
@@ -163,7 +166,8 @@ func (p patcher) fresh() patcher { return patcher{away: p.away, cpu: p.cpu} }
 // advance reports the result to the machine and starts its next effect.
 func (s *state) advance(r protocol.Result) {
 	s.p.machine.Next(r)
-	s.p.phase, s.p.at, s.p.waits, s.p.spared = 0, 0, 0, 0
+	s.p.phase, s.p.at, s.p.early = 0, 0, false
+	s.p.resetSync()
 	s.p.site = uint8(s.p.machine.Effect().From)
 }
 

@@ -9,7 +9,8 @@ import (
 
 // Scenario is a situation that docs/PROTOCOL.md draws under its letter: either
 // something that a wrong protocol does, or an event that the right one must
-// survive. (There is no letter H: H1 to H5 are the handler's decisions.)
+// survive. (There are no letters H, R and U: H1 to H5 are the handler's decisions, R1 to R5
+// the steps of a release, U1 to U4 the ways of an undo.)
 type Scenario struct {
 	Letter string `json:"letter"`
 	Name   string `json:"name"`
@@ -41,6 +42,8 @@ func Scenarios() []Scenario {
 	alone.PerCPU, alone.Isolated, alone.Visits = true, 1, 1
 	calls := tiny(protocol.Store)
 	calls.Calls = true
+	wrapped := World{Name: "tiny grace periods", Quiesce: QuiesceWorld{Threads: 1}}
+	forced := World{Name: "tiny unmap", Unmap: UnmapWorld{Threads: 1, Callers: 1, Visits: 1, Unmaps: 2, Bound: 1}}
 	return []Scenario{
 		wrong("A", "torn", "without the trap byte: a torn instruction", "without-trap"),
 		wrong("B", "no-2s", "without sync 2s: an old head, a new tail", "without-2s"),
@@ -57,6 +60,14 @@ func Scenarios() []Scenario {
 		{Letter: "N", Name: "grace-period", Title: "a stub is freed once nobody is inside", World: calls, Want: EventGrace},
 		wrong("O", "freed-stub", "a stub of a failed batch is freed at once", "stub-of-a-failed-batch-freed-at-once"),
 		wrong("P", "mixed", "first bytes exchanged without sync 2s: no manual of Intel allows it", "heads-only-without-2s"),
+		wrong("Q", "there-and-back", "the patcher comes back to its CPU, and asks no more than its number", "per-cpu-form-checked-by-number"),
+		wrong("S", "sealed", "a thread that may run a site in isolation is spared", "spares-who-runs-sites-int3"),
+		wrong("T", "reads-too-early", "catching up always: the patcher reads the word before its writes can be seen", "always-reads-before-the-write"),
+		wrong("V", "asked-too-late", "a mapping waits for a thread that is back already", "unmap-looks-then-sets"),
+		wrong("W", "at-the-door", "a thread goes out while a mapping is released", "unmap-never-raises"),
+		wrong("X", "nobody-left", "the last thread that comes back does not owe the unmap", "unmap-hands-nothing-on"),
+		{Letter: "Y", Name: "bound", Title: "a bound is passed: an isolated thread is interrupted, and that is counted", World: forced, Want: EventForced},
+		{Letter: "Z", Name: "wrapped", Title: "the counter wraps between two readings", World: wrapped, Want: EventWrapped},
 	}
 }
 

@@ -34,7 +34,25 @@ func TestWorlds(t *testing.T) {
 			if w.BackFaults && !(r.Events[EventStuck] && r.Events[EventOwedSync]) {
 				t.Error("no batch got stuck, or none ended without its last sync")
 			}
-			if r.Finished == 0 || r.States < 100 {
+			if w.PerCPU && w.Move && w.Away > 1 && !(r.Events[EventAgain] && r.Events[EventUnspared]) {
+				t.Error("no sync by CPU was tried again, or none was made for all CPUs in the end")
+			}
+			if w.Isolated > 0 && !w.Sealed && !r.Events[EventOwed] {
+				t.Error("no thread came back and caught up")
+			}
+			if w.Quiesce.Threads > 0 && r.Events[EventWrapped] == w.Wide {
+				t.Errorf("a counter hid that a thread was outside: %v", r.Events[EventWrapped])
+			}
+			if w.Unmap.Bound > 0 && !r.Events[EventForced] {
+				t.Error("no bound was passed with a thread in isolation")
+			}
+			if w.Unmap.GivesUp && !r.Events[EventMet] {
+				t.Error("no release met a thread that had not waited for its end")
+			}
+			if w.Unmap.PerReturn > 0 && !r.Events[EventKept] {
+				t.Error("no thread came back and left the bit in its word")
+			}
+			if r.Finished == 0 && w.Quiesce.Threads == 0 || r.States < 100 {
 				t.Errorf("%d states, %d ends: the world explores nothing", r.States, r.Finished)
 			}
 		})
@@ -61,8 +79,27 @@ var caughtBy = map[string]string{
 	"stub-freed-with-a-sync-owed": CheckFreed, "grace-period-visits-handlers": CheckFreed, "frees-the-live-stub": CheckFreed,
 	"stub-and-a-signal-that-does-not-enter": CheckFreed,
 	"interrupts-isolated-threads":           CheckBudget, "signal-in-isolation-does-not-enter": CheckStale,
-	"signal-in-isolation-forgets-the-state": CheckBudget, "isolated-cpu-not-reserved": CheckTorn,
+	"signal-in-isolation-forgets-the-state": CheckBudget, "isolated-cpu-not-reserved": CheckStale,
 	"stub-freed-at-once": CheckFreed, "stub-of-a-failed-batch-freed-at-once": CheckFreed,
+	"per-cpu-form-without-a-check": CheckStale, "per-cpu-form-checked-by-number": CheckStale,
+	"per-cpu-form-without-iretq": CheckStale, "per-cpu-form-gives-up": CheckStale,
+	"guest-by-a-store": CheckStale, "always-without-catch-up": CheckStale, "always-catches-up-before-the-swap": CheckStale,
+	"always-reads-before-the-write": CheckStale, "always-signal-before-the-catch-up": CheckStale,
+	"spares-who-runs-sites": CheckStale, "later-sync-spares-who-runs-sites": CheckStale, "spares-who-runs-sites-int3": CheckTorn, "stub-of-a-sealed-call-freed-by-words": CheckFreed,
+	"unmap-looks-before-it-puts": CheckStranded, "unmap-looks-then-sets": CheckStranded, "unmap-never-raises": CheckDisturbed,
+	"unmap-looks-once": CheckDisturbed, "unmap-sets-only-once": CheckStranded, "unmap-lowers-early": CheckDisturbed,
+	"unmap-flag-for-a-count": CheckDisturbed, "unmap-walks-away": CheckStranded, "unmap-hands-nothing-on": CheckStranded,
+	"unmap-raises-at-once": CheckBudget, "unmap-reads-work-before-the-swap": CheckStranded,
+	"unmap-releases-before-the-swap": CheckStranded, "unmap-does-not-wait": CheckDisturbed,
+	"unmap-asks-before-the-swap": CheckDisturbed, "unmap-ignores-its-bound": CheckBudget,
+	"unmap-looks-only-before-the-first": CheckDisturbed, "unmap-asks-only-before-the-first": CheckBudget,
+	"unmap-takes-the-whole-list": CheckDisturbed, "unmap-lists-threads-too-early": CheckDisturbed,
+	"unmap-gives-up-in-silence": CheckDisturbed, "unmap-drops-the-bit-with-leftovers": CheckStranded,
+	"unmap-loser-of-the-lock-drops-the-bit": CheckStranded, "unmap-goes-out-without-the-bit": CheckStranded,
+	"unmap-releases-all-on-return": CheckBudget, "unmap-ends-unsettled": CheckStranded, "unmap-ends-with-few": CheckStranded,
+	"unmap-ends-if-unlocked": CheckStranded, "unmap-timer-runs-once": CheckStranded, "unmap-take-stops-the-timer": CheckStranded,
+	"passed-by-states-alone": CheckLiveness, "passed-by-whole-words": CheckGrace, "counter-of-one-bit": CheckLiveness,
+	"guest-moves-the-counter": CheckLiveness, "snapshot-before-the-update": CheckFreed, "waits-for-who-has-ended": CheckLiveness,
 	"grace-period-overlooks-frames": CheckFreed, "grace-period-begins-too-early": CheckFreed, "stub-and-no-catch-up": CheckFreed,
 }
 

@@ -46,11 +46,12 @@ const (
 	catchUp               // is back, and has yet to do what it owes
 	caughtUp              // has done it, and has yet to say so
 	early                 // wrong protocol only: caught up, and not back yet
+	switches              // wrong protocol only: has read its word, and will store another
 )
 
 var placeNames = [...]string{
 	"idle", "fetch", "jump", "stub", "trap", "search", "found", "resume", "missing", "unknown",
-	"isolated", "sigEnter", "sigLeave", "catchUp", "caughtUp", "early",
+	"isolated", "sigEnter", "sigLeave", "catchUp", "caughtUp", "early", "switches",
 }
 
 // noPromise is the promise of a check that began while a batch was under way.
@@ -71,14 +72,15 @@ type thread struct {
 	frame
 	outer    frame // what the signal handler interrupted
 	inSignal bool
-	cameOut  bool // the signal handler ended an isolation
-	off      bool // the CPU
-	deferred bool // wrong protocol only: took the work before the batch wrote
-	calm     bool // has been isolated since the sync at hand began
+	cameFrom tracking.State // the signal handler ended an isolation; Kernel: it did not
+	off      bool           // the CPU
+	deferred bool           // wrong protocol only: took the work, or was seen outside, before the batch wrote
+	calm     bool           // has been isolated since the sync at hand began
 
 	cpu  uint8 // where it runs, or ran last
 	word tracking.Word
 	snap tracking.Word // as the patcher read it when the grace period began
+	read tracking.Word // wrong protocol only: as the thread read it
 
 	// What it may still do.
 	left, away, signals, kills, visits, interrupts uint8
@@ -112,6 +114,11 @@ type patcher struct {
 	at      uint8  // next thread to ask, or CPU to interrupt
 	waits   uint32 // CPUs that the sync, or threads that the grace period, has yet to reach
 	spared  uint32 // CPUs that the sync at hand leaves alone
+	core    bool   // it is one for all CPUs, in a world of syncs by CPU
+	self    uint8  // CPU that it takes for the patcher's own
+	moved   bool   // the patcher was off its CPU since
+	tries   uint8  // of it
+	early   bool   // wrong protocol only: has read the words before it writes
 	syncs   uint16
 	retried bool  // the batch failed and is tried once more, one site at a time
 	cpu     uint8 // where the patcher runs, or ran last

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"fmt"
-
 	"github.com/quietpatch/quietpatch/internal/protocol"
 	"github.com/quietpatch/quietpatch/internal/tracking"
 )
@@ -11,22 +9,27 @@ import (
 const (
 	syncBegins = iota
 	syncDefers // asks each thread that may be isolated
+	syncNotes  // by CPU: notes which one is the patcher's own
 	syncWaits  // interrupts CPUs
+	syncSelf   // by CPU: the patcher serializes
+	syncChecks // by CPU: was it on that CPU all the time?
+	syncCore   // interrupts all CPUs after all
 )
+
+// syncTriesMax is how often a sync by CPU is tried before it is made for all CPUs; the
+// product tries a little more often.
+const syncTriesMax = 2
 
 // syncAtoms appends what the patcher can do during a sync.
 func (m *model) syncAtoms(s *state, ef protocol.Effect, out []atom) []atom {
-	switch s.p.phase {
-	case syncBegins:
+	if s.p.phase != syncWaits {
 		out = append(out, atom{op: opStep})
-		if m.mayFail(s, ef) {
+		if s.p.phase == syncBegins && m.mayFail(s, ef) {
 			out = append(out, atom{op: opFail})
 		}
 		return out
-	case syncDefers:
-		return append(out, atom{op: opStep})
 	}
-	if m.world.PerCPU {
+	if m.byCPU(s) {
 		if int(s.p.at) < len(s.cpus) {
 			return append(out, atom{op: opReach, arg: s.p.at})
 		}
@@ -56,42 +59,62 @@ func (m *model) sync(s *state, ef protocol.Effect, a atom) {
 		m.sayStep(ef, " fails")
 	case a.op == opReach:
 		m.reach(s, ef, a.arg)
-	case a.op == opReturn && s.p.later:
-		s.p, s.soon, s.owed = s.p.fresh(), false, false
-		m.endIfDone(s)
-		m.say("the sync returns")
 	case a.op == opReturn:
-		s.p.syncs++
-		if m.mutant.flaw == syncsTwice {
-			s.p.syncs++
-		}
-		if m.mutant.flaw == iretqForSelf {
-			s.serialize(s.p.cpu)
-		}
-		s.soon, s.owed = false, false
-		s.advance(protocol.Result{})
-		m.sayStep(ef, " returns")
+		m.syncReturn(s, ef)
 	case s.p.phase == syncDefers:
 		m.deferSync(s, ef)
+	case s.p.phase == syncNotes:
+		m.note(s, ef)
+	case s.p.phase == syncSelf:
+		m.serializeSelf(s, ef)
+	case s.p.phase == syncChecks:
+		m.checkSelf(s, ef)
+	case s.p.phase == syncCore:
+		m.sayStep(ef, " begins anew, for all CPUs")
+		m.beginCore(s)
 	default:
 		m.syncBegin(s, ef)
 	}
+}
+
+func (m *model) syncReturn(s *state, ef protocol.Effect) {
+	if s.p.later {
+		s.p, s.soon, s.owed = s.p.fresh(), false, false
+		m.endIfDone(s)
+		m.say("the sync returns")
+		return
+	}
+	s.p.syncs++
+	if m.mutant.flaw == syncsTwice {
+		s.p.syncs++
+	}
+	if m.mutant.flaw == iretqForSelf {
+		s.serialize(s.p.cpu)
+	}
+	s.soon, s.owed = false, false
+	s.advance(protocol.Result{})
+	m.sayStep(ef, " returns")
 }
 
 func (m *model) syncBegin(s *state, ef protocol.Effect) {
 	m.sayStep(ef, " begins")
 	for i := range s.threads {
 		t := &s.threads[i]
-		t.calm = t.at == isolated && !t.off
+		t.calm = t.at == isolated && !t.off && t.word.State() != tracking.Idle
 	}
-	if m.world.PerCPU {
+	switch {
+	case !m.world.PerCPU || m.forEveryone(s):
+		m.beginCore(s)
+	case m.world.Isolated > 0 && m.mutant.flaw != defersNobody:
 		s.p.phase, s.p.at = syncDefers, 0
-		if m.world.Isolated == 0 || m.mutant.flaw == defersNobody {
-			s.p.phase, s.p.at = syncWaits, uint8(m.world.firstCPU())
-		}
-		return
+	default:
+		m.tryByCPU(s)
 	}
-	s.p.phase = syncWaits
+}
+
+// beginCore begins a sync for all CPUs at once.
+func (m *model) beginCore(s *state) {
+	s.p.phase, s.p.core = syncWaits, m.world.PerCPU
 	if s.p.later && m.mutant.flaw == laterSyncMissing {
 		return
 	}
@@ -107,56 +130,37 @@ func (m *model) syncBegin(s *state, ef protocol.Effect) {
 	}
 }
 
-// deferSync asks one thread whether it will catch up by itself. Each is asked
-// once at least, whatever it did a moment ago.
-func (m *model) deferSync(s *state, ef protocol.Effect) {
-	t := &s.threads[s.p.at]
-	word, ok := t.word.SetWork(tracking.Sync)
-	switch m.mutant.flaw {
-	case defersBlindly:
-		ok = true
-	case defersBeforeWrite:
-		ok = ok || t.deferred
-	}
-	if ok {
-		t.word = word
-		s.p.spared |= 1 << t.cpu
-		m.sayStep(ef, " is deferred by CPU%d", int(t.cpu))
-	} else {
-		m.sayStep(ef, " is refused by CPU%d", int(t.cpu))
-	}
-	s.p.at++
-	if int(s.p.at) == m.world.Isolated {
-		s.p.phase, s.p.at = syncWaits, uint8(m.world.firstCPU())
-	}
-}
-
 // reach interrupts CPU c.
 //
 // What the per-CPU form of membarrier(2) promises is for restartable sequences:
 // it interrupts CPU c if that runs a thread of the process at this moment. That
 // the way back from the interrupt serializes is a property of IRET, and that the
 // kernel serializes whenever it switches to the process one of the registration
-// for SYNC_CORE. The mutants take these two away.
+// for SYNC_CORE. The mutants take these two away. On the CPU that the patcher runs on
+// nothing is interrupted: the kernel calls a function, and returns from a system call.
 func (m *model) reach(s *state, ef protocol.Effect, c uint8) {
-	if m.world.PerCPU {
-		s.p.at++
+	byCPU := m.byCPU(s)
+	if byCPU {
+		m.next(s)
 	}
 	s.p.waits &^= 1 << c
 	on := s.cpus[c].on
 	switch {
-	case s.p.spared&(1<<c) != 0:
+	case s.p.spared&(1<<c) != 0 && byCPU:
 		m.sayStep(ef, " spares CPU%d", int(c))
 		return
 	case on == nobody:
 		s.cpus[c].owes = m.mutant.flaw != perCPUForgetsOff
 		m.sayStep(ef, " finds nobody on CPU%d", int(c))
 		return
-	case on >= threadBase && m.world.PerCPU && s.threads[on-threadBase].calm:
-		m.violate(CheckBudget, fmt.Sprintf("CPU%d is interrupted, although its thread has been isolated all the time", c))
+	case on == thePatcher && byCPU:
+		m.sayStep(ef, " asks for CPU%d, where it is itself: nothing serializes", int(c))
+		return
+	case on >= threadBase && m.mustSpare(s, int(on-threadBase)):
+		m.interrupted(c)
 		return
 	}
-	if !m.world.PerCPU || m.mutant.flaw != perCPUOnly {
+	if !byCPU || m.mutant.flaw != perCPUOnly {
 		s.serialize(c)
 	}
 	m.sayStep(ef, " reaches CPU%d", int(c))

@@ -1,6 +1,10 @@
 package sim
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/quietpatch/quietpatch/internal/tracking"
+)
 
 // threadAtoms appends what thread i can do.
 func (m *model) threadAtoms(s *state, i int, out []atom) []atom {
@@ -26,9 +30,7 @@ func (m *model) threadAtoms(s *state, i int, out []atom) []atom {
 	case fetch:
 		out = s.execAtoms(i, out)
 	case isolated:
-		if !s.quiet {
-			out = append(out, atom{actor: me, op: opStep})
-		}
+		out = m.isolatedAtoms(s, i, out)
 	default:
 		out = append(out, atom{actor: me, op: opStep})
 	}
@@ -140,6 +142,8 @@ func (m *model) run(s *state, i int, a atom) {
 		m.interrupt(t, a)
 	case opEnter:
 		m.enter(t)
+	case opSwitch:
+		m.switchState(t)
 	default:
 		m.step(s, i)
 	}
@@ -157,7 +161,7 @@ func (m *model) step(s *state, i int) {
 			return
 		}
 		m.end(s, t)
-	case isolated, sigEnter, sigLeave, catchUp, caughtUp, early:
+	case isolated, sigEnter, sigLeave, catchUp, caughtUp, early, switches:
 		m.isolation(s, i)
 	default:
 		m.handle(s, t)
@@ -217,6 +221,9 @@ func (t *thread) over() {
 	if t.inSignal {
 		t.at = sigLeave
 		return
+	}
+	if t.word.State() != tracking.Kernel {
+		t.at = isolated
 	}
 	t.left--
 }

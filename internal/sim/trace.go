@@ -16,7 +16,10 @@ type Trace []Line
 
 // Replay tells what the atoms do, from the start of the world.
 func Replay(w World, mu Mutant, atoms []atom) Trace {
-	m := model{world: w, mutant: mu, listen: true}
+	if x := small(w, mu); x != nil {
+		return x.replay(atoms)
+	}
+	m := model{world: w, mutant: mu, watch: watch{listen: true}}
 	s := w.start()
 	var t Trace
 	for _, a := range atoms {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
 )
@@ -62,8 +61,11 @@ type walker struct {
 // new, until everybody is done. The same seed always goes the same way.
 func Walk(seed uint64, m Mutant) WalkResult {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	w := draw(rng)
+	w := drawFor(rng, m)
 	w.Name = fmt.Sprintf("walk %#x", seed)
+	if y := small(w, m); y != nil {
+		return walkSmall(y, rng, WalkResult{Seed: seed, World: w})
+	}
 	x := &walker{model: model{world: w, mutant: m}, rng: rng, s: w.start()}
 	x.result = WalkResult{Seed: seed, World: w}
 	x.safety()
@@ -75,7 +77,8 @@ func Walk(seed uint64, m Mutant) WalkResult {
 	}
 	x.result.Atoms, x.result.Batches = len(x.taken), int(x.s.begun)
 	if x.found != nil {
-		_, all, found := repeat(w, m, shorten(w, m, way, x.found.By))
+		again := func(way []atom) ([]atom, []atom, *Violation) { return repeat(w, m, way) }
+		_, all, found := again(shorten(way, x.found.By, again))
 		found.atoms, found.Trace = all, Replay(w, m, all)
 		x.result.Violation = found
 	}
@@ -120,6 +123,8 @@ func draw(rng *rand.Rand) World {
 	w.HeadsOnly = w.HeadsOnly && w.Strict
 	if w.PerCPU && coin(2) {
 		w.Isolated, w.Visits = 1+rng.IntN(w.Threads), 20
+		w.Guest, w.Always, w.Sealed, w.Wide = coin(2), coin(3), coin(4), coin(4)
+		w.Idle = w.Guest && coin(2)
 	}
 	return w
 }
@@ -257,13 +262,13 @@ func (m *model) endSlices(s *state, take func(atom)) {
 
 // shorten leaves out of a way what is not needed for the same checker to
 // object: halves first, then quarters, and so on. Of a way with a liveness phase
-// it takes and returns the part before it.
-func shorten(w World, m Mutant, way []atom, by string) []atom {
+// it takes and returns the part before it. again goes a way once more: see repeat.
+func shorten(way []atom, by string, again func([]atom) (short, all []atom, found *Violation)) []atom {
 	work := 0
 	for size := (len(way) + 1) / 2; size > 0; size /= 2 {
 		for at := 0; at < len(way) && work < shortenAtomsMax; {
 			try := append(append([]atom{}, way[:at]...), way[min(at+size, len(way)):]...)
-			short, all, found := repeat(w, m, try)
+			short, all, found := again(try)
 			work += len(all) + len(try)
 			if found != nil && found.By == by {
 				way = short
@@ -299,31 +304,4 @@ func repeat(w World, mu Mutant, way []atom) (short, all []atom, found *Violation
 		}
 	}
 	return short, short, m.found
-}
-
-// String describes the world in one line.
-func (w World) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%v, %s, %s, %s, vector of %d", w.Strategy, many(w.Threads+1, "CPU"), many(w.Sites, "site"), many(w.Batches, "batch"), w.VectorMax)
-	for _, f := range []struct {
-		on   bool
-		what string
-	}{
-		{w.HeadsOnly, "only first bytes change"},
-		{w.Calls, "calls of stubs"},
-		{w.Move, "threads move"},
-		{w.Foreign, "foreign int3"},
-		{w.BackFaults, "the way back fails, too"},
-		{w.Retry, "second tries"},
-		{w.Second != 0, fmt.Sprintf("and %v by turns", w.Second)},
-		{w.NoWait, "flips without waiting"},
-		{w.PerCPU, "syncs by CPU"},
-		{w.Isolated > 0, fmt.Sprintf("%d isolated", w.Isolated)},
-		{w.Faults > 0, many(w.Faults, "fault")},
-	} {
-		if f.on {
-			b.WriteString(", " + f.what)
-		}
-	}
-	return b.String()
 }

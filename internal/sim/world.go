@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
 	"github.com/quietpatch/quietpatch/internal/tracking"
@@ -51,10 +52,31 @@ type World struct {
 	PerCPU   bool // syncs interrupt one CPU after the other (membarrier RSEQ)
 	Isolated int  // so many threads go into isolation, each on its own CPU
 	Visits   int  // how often
+	Guest    bool // they go from User to Guest and back, too
+	Idle     bool // by way of Idle, in which they are not spared
+	// Always: a thread that comes back serializes, whether it owes that or not, and the
+	// patcher reads words and leaves no work in them.
+	Always bool
+	// Sealed: isolated threads run sites as well (of keys that are sealed), and batches spare
+	// nobody.
+	Sealed bool
+	// Wide: the counter of the context words is as wide as in production.
+	Wide bool
+
+	// Unmap and Quiesce, if they have threads, are all there is: worlds without sites.
+	Unmap   UnmapWorld
+	Quiesce QuiesceWorld
 }
 
 // layout of the context words: as narrow as it may be, so that counters wrap.
-var layout = tracking.Layout{CounterBits: tracking.CounterBitsMin}
+func (w World) layout() tracking.Layout {
+	if w.Wide {
+		return tracking.Layout{}
+	}
+	return tracking.Layout{CounterBits: tracking.CounterBitsMin}
+}
+
+func (m *model) layout() tracking.Layout { return m.world.layout() }
 
 func (w World) plan(batch uint8, retry bool) protocol.Plan {
 	s := w.Strategy
@@ -123,6 +145,10 @@ func (w World) firstCPU() int {
 // check returns what is wrong with the numbers of a world.
 func (w World) check() error {
 	switch {
+	case w.Unmap.Threads > 0:
+		return w.Unmap.check(w.Name)
+	case w.Quiesce.Threads > 0:
+		return w.Quiesce.check(w)
 	case w.Threads < 1 || w.Threads > 30:
 		return fmt.Errorf("world %q: %d threads, 1 to 30 are possible", w.Name, w.Threads)
 	case w.Sites < 1 || w.Sites > 200:
@@ -133,6 +159,46 @@ func (w World) check() error {
 		return fmt.Errorf("world %q: nothing changes", w.Name)
 	case w.Isolated > w.Threads || w.Isolated > 0 && !w.PerCPU:
 		return fmt.Errorf("world %q: %d isolated threads of %d, per-CPU syncs %v", w.Name, w.Isolated, w.Threads, w.PerCPU)
+	case w.Isolated == 0 && (w.Guest || w.Idle || w.Always || w.Sealed):
+		return fmt.Errorf("world %q: nobody is isolated: %+v", w.Name, w)
 	}
 	return nil
+}
+
+// String describes the world in one line.
+func (w World) String() string {
+	switch {
+	case w.Unmap.Threads > 0:
+		return w.Unmap.String()
+	case w.Quiesce.Threads > 0:
+		return w.Quiesce.String()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v, %s, %s, %s, vector of %d", w.Strategy, many(w.Threads+1, "CPU"), many(w.Sites, "site"), many(w.Batches, "batch"), w.VectorMax)
+	for _, f := range []struct {
+		on   bool
+		what string
+	}{
+		{w.HeadsOnly, "only first bytes change"},
+		{w.Calls, "calls of stubs"},
+		{w.Move, "threads move"},
+		{w.Foreign, "foreign int3"},
+		{w.BackFaults, "the way back fails, too"},
+		{w.Retry, "second tries"},
+		{w.Second != 0, fmt.Sprintf("and %v by turns", w.Second)},
+		{w.NoWait, "flips without waiting"},
+		{w.PerCPU, "syncs by CPU"},
+		{w.Isolated > 0, fmt.Sprintf("%d isolated", w.Isolated)},
+		{w.Guest, "in User and Guest"},
+		{w.Idle, "and Idle"},
+		{w.Always, "catching up always"},
+		{w.Sealed, "isolated threads run sites"},
+		{w.Wide, "a counter of full width"},
+		{w.Faults > 0, many(w.Faults, "fault")},
+	} {
+		if f.on {
+			b.WriteString(", " + f.what)
+		}
+	}
+	return b.String()
 }

@@ -2,12 +2,15 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
 )
 
 // Worlds returns the small worlds that are explored exhaustively.
-func Worlds() []World { return append(plainWorlds(), specialWorlds()...) }
+func Worlds() []World {
+	return slices.Concat(plainWorlds(), specialWorlds(), isolationWorlds(), unmapWorlds(), quiesceWorlds())
+}
 
 // plainWorlds are 2 and 3 CPUs, 1 and 2 sites, 1 and 2 batches, every strategy,
 // without and with a write or sync that fails, threads that are taken off their
@@ -81,12 +84,6 @@ func specialWorlds() []World {
 		add("a thread moves, also to the patcher's CPU", func(w *World) { w.Move, w.Away = true, 2 })
 		add("two threads move", func(w *World) { w.Move, w.Threads, w.Checks, w.Batches = true, 2, 1, 1 })
 		add("syncs by CPU", func(w *World) { w.PerCPU, w.Away = true, 2 })
-		add("an isolated thread", func(w *World) { w.PerCPU, w.Isolated, w.Visits = true, 1, 2 })
-		add("an isolated thread and a fault", func(w *World) { w.PerCPU, w.Isolated, w.Visits, w.Faults = true, 1, 1, 1 })
-		add("an isolated thread gets a signal", func(w *World) { w.PerCPU, w.Isolated, w.Visits, w.Signals, w.Checks = true, 1, 1, 1, 1 })
-		add("an isolated thread and one that moves", func(w *World) {
-			w.PerCPU, w.Isolated, w.Visits, w.Threads, w.Checks, w.Batches, w.Move = true, 1, 1, 2, 1, 1, true
-		})
 		add("calls of stubs", func(w *World) { w.Calls = true })
 		add("calls of stubs and a fault", func(w *World) { w.Calls, w.Faults = true, 1 })
 		add("calls of stubs and a signal", func(w *World) { w.Calls, w.Signals, w.Checks = true, 1, 1 })

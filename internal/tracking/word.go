@@ -25,7 +25,6 @@ type Work uint8
 const (
 	Sync  Work = 1 << iota // serialize before running patchable text
 	Unmap                  // mappings wait for this thread to come back
-	Grace                  // a stop of the world waits for this thread to come back
 )
 
 // Word is the context word. The zero Word is a thread in Kernel that never
@@ -99,6 +98,9 @@ func (l Layout) Leave(w Word) Word { return w + l.Step(w.State(), Kernel) }
 // Done returns the word without work.
 func (w Word) Done() Word { return w &^ WorkMask }
 
+// Owing returns the word with work added, in whatever state.
+func (w Word) Owing(work Work) Word { return w | Word(work&(1<<workBits-1))<<workShift }
+
 // SetWork returns the word with work added, and whether the thread will see it
 // before it runs patchable text. It refuses a thread in Kernel: such a one has
 // to be interrupted.
@@ -106,7 +108,7 @@ func (w Word) SetWork(work Work) (Word, bool) {
 	if w.State() == Kernel {
 		return w, false
 	}
-	return w | Word(work&(1<<workBits-1))<<workShift, true
+	return w.Owing(work), true
 }
 
 // Passed reports whether a thread has been outside Kernel at some time between

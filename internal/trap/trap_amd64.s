@@ -114,7 +114,7 @@ late:	// H4
 	LOCK
 	INCQ	shard_late(R10)
 	MOVQ	R9, const_ripOffset(DX)
-	JMP	isolated
+	RET
 
 	// Is the thread isolated? Then it should not have been here: note the site in the
 	// context of the CPU, whose number is in the limit of a segment (see package barrier).
@@ -129,12 +129,12 @@ isolated:
 	JCC	noted
 	IMULQ	·contextSize(SB), AX
 	ADDQ	AX, BX
-	MOVQ	const_contextWord(BX), CX
-	TESTQ	$const_contextState, CX
+	MOVQ	const_ContextWord(BX), CX
+	TESTQ	$const_ContextState, CX
 	JEQ	noted
-	MOVQ	R9, const_contextViolated(BX)
+	MOVQ	R9, const_ContextViolated(BX)
 	LOCK
-	INCQ	const_contextViolations(BX)
+	INCQ	const_ContextViolations(BX)
 noted:
 	RET
 

@@ -47,10 +47,10 @@ var (
 // a thread ran into a trap byte: it should not run sites.
 //
 //lint:ignore U1000 read by trap_amd64.s
-var (
-	contexts                  unsafe.Pointer
-	contextCount, contextSize uintptr
-)
+var contexts unsafe.Pointer
+
+//lint:ignore U1000 read by trap_amd64.s
+var contextCount, contextSize uintptr
 
 // Offsets in a context (package deferral has the structure, and pins these), and the
 // bits of its word that are not 0 in an isolated thread.
@@ -58,11 +58,7 @@ const (
 	ContextWord       = 0
 	ContextViolations = 8
 	ContextViolated   = 16
-
-	contextWord       = ContextWord
-	contextViolations = ContextViolations
-	contextViolated   = ContextViolated
-	contextState      = 3
+	ContextState      = 3
 )
 
 // Watch tells the handler where the contexts are: static memory, n of size bytes each, by

@@ -18,7 +18,7 @@ import (
 
 func init() { programs["uprobe"] = withUprobe }
 
-// probed is the function that gets a uprobe; it has nothing to do with keys.
+// probed is the function that gets a uprobe, as a rule; it has nothing to do with keys.
 //
 //go:noinline
 func probed(n int) int {
@@ -26,6 +26,27 @@ func probed(n int) int {
 		return 0
 	}
 	return probed(n-1) + 1
+}
+
+// probedAt returns the beginning of a function that gets a uprobe: if it comes late one that has
+// moved, if any has, because of the sites around it.
+func probedAt(late bool) uint64 {
+	at := uint64(reflect.ValueOf(probed).Pointer())
+	if !late {
+		return at
+	}
+	maps, _ := os.ReadFile("/proc/self/maps")
+	for _, c := range checkFuncs {
+		f := uint64(reflect.ValueOf(c.f).Pointer())
+		for line := range strings.Lines(string(maps)) {
+			var from, to uint64
+			_, err := fmt.Sscanf(line, "%x-%x r-xs", &from, &to) // shared: none is, but the alias
+			if err == nil && from <= f && f < to {
+				return f
+			}
+		}
+	}
+	return at
 }
 
 // uprobeReport is what `prog uprobe` prints.
@@ -55,7 +76,7 @@ func withUprobe(args []string) (any, error) {
 			return nil, err
 		}
 	}
-	at := uint64(reflect.ValueOf(probed).Pointer())
+	at := probedAt(*late)
 	if *site != 0 {
 		at = *site
 	}

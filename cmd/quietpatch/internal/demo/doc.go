@@ -5,7 +5,7 @@
 // An HTTP server and its clients run in this process and keep all CPUs busy
 // (load.go, application in kv). One thread, pinned to a CPU, flips the key of
 // the application (run.go, measure.go). The interrupts that this causes on
-// another CPU, the busy CPU, are read from /proc/interrupts (interrupts.go).
+// another CPU, the busy CPU, are read from /proc/interrupts (package interrupts).
 // A gate tells the clients what the key was during a request (gate.go), so
 // that each response is checked.
 //

@@ -3,6 +3,8 @@ package demo
 import (
 	"context"
 	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 )
 
 // The shape of a row. Bare syncs and flips take turns in short blocks, so that
@@ -37,15 +39,15 @@ type meter struct {
 // A window is what came to the busy CPU during some blocks.
 type window struct {
 	elapsed time.Duration
-	ipis    ipis
+	ipis    interrupts.IPIs
 }
 
 // open starts a block, and the function it returns ends the block.
 func (w *window) open(busyCPU int) (end func()) {
-	before, start := reading(), time.Now()
+	before, start := interrupts.Read(), time.Now()
 	return func() {
 		w.elapsed += time.Since(start)
-		w.ipis = w.ipis.plus(reading().since(before, busyCPU))
+		w.ipis = w.ipis.Plus(interrupts.Read().IPIsSince(before, busyCPU))
 	}
 }
 
@@ -126,16 +128,6 @@ func (m *meter) flipBlock(ctx context.Context, length time.Duration) {
 	m.counters = m.counters.plus(m.lib.State().counters.minus(counters))
 }
 
-// reading returns an empty reading where there is none: all its counts are
-// missing then.
-func reading() interrupts {
-	in, err := readInterrupts()
-	if err != nil {
-		return interrupts{}
-	}
-	return in
-}
-
 // A noise is how many interrupts per second come to the busy CPU without any
 // flip. The same load causes them: wake-ups, garbage collection.
 type noise struct {
@@ -152,11 +144,11 @@ func measureNoise(ctx context.Context, busyCPU int, d time.Duration) noise {
 	end()
 	seconds := w.elapsed.Seconds()
 	n := noise{call: notMeasured, tlb: notMeasured}
-	if !w.ipis.noCall {
-		n.call = per(w.ipis.call, seconds)
+	if !w.ipis.NoCall {
+		n.call = per(w.ipis.Call, seconds)
 	}
-	if !w.ipis.noTLB {
-		n.tlb = per(w.ipis.tlb, seconds)
+	if !w.ipis.NoTLB {
+		n.tlb = per(w.ipis.TLB, seconds)
 	}
 	return n
 }
@@ -164,11 +156,11 @@ func measureNoise(ctx context.Context, busyCPU int, d time.Duration) noise {
 // callIPIs returns the call IPIs for each of n events in the window, as
 // counted and without the noise.
 func (w window) callIPIs(n int, noise noise) (raw, net float64) {
-	return perEvent(w.ipis.call, w.ipis.noCall, noise.call*w.elapsed.Seconds(), n)
+	return perEvent(w.ipis.Call, w.ipis.NoCall, noise.call*w.elapsed.Seconds(), n)
 }
 
 func (w window) tlbIPIs(n int, noise noise) (raw, net float64) {
-	return perEvent(w.ipis.tlb, w.ipis.noTLB, noise.tlb*w.elapsed.Seconds(), n)
+	return perEvent(w.ipis.TLB, w.ipis.NoTLB, noise.tlb*w.elapsed.Seconds(), n)
 }
 
 func perEvent(count uint64, missing bool, expected float64, n int) (raw, net float64) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/demo/kv"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/progress"
 	"github.com/quietpatch/quietpatch/internal/barrier"
 )
 
@@ -36,7 +37,7 @@ const (
 // an error if it could not run; what went wrong in a run that did happen is in
 // the Result. A context that is done ends the run after the flip under way,
 // with the rows so far.
-func Run(ctx context.Context, o Options, p Progress) (*Result, error) {
+func Run(ctx context.Context, o Options, p progress.Writer) (*Result, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func Run(ctx context.Context, o Options, p Progress) (*Result, error) {
 }
 
 // run is Run on any library and application.
-func run(ctx context.Context, o Options, p Progress, lib patcher, app application) (*Result, error) {
+func run(ctx context.Context, o Options, p progress.Writer, lib patcher, app application) (*Result, error) {
 	rows, err := planRows(o, lib.Backends())
 	if err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func run(ctx context.Context, o Options, p Progress, lib patcher, app applicatio
 // A runner is one run of the demo.
 type runner struct {
 	options    Options
-	progress   Progress
+	progress   progress.Writer
 	lib        patcher
 	rows       []spec
 	gate       gate
@@ -110,11 +111,11 @@ func (r *runner) flip(ctx context.Context) {
 	if err := affinity.Pin(r.result.FlipCPU); err != nil {
 		r.note("the flips are not pinned to a CPU: %v", err)
 	}
-	r.progress.update("[0/%d] noise: the load without flips", len(r.rows))
+	r.progress.Update("[0/%d] noise: the load without flips", len(r.rows))
 	measureNoise(ctx, r.result.BusyCPU, r.warmUpTime()) // let the load reach its pace
 	r.noise = measureNoise(ctx, r.result.BusyCPU, r.options.RowDuration)
 	r.result.NoiseCallIPIs, r.result.NoiseTLBIPIs = r.noise.call, r.noise.tlb
-	r.progress.line("[0/%d] noise: %s call and %s TLB IPIs per s on CPU %d", len(r.rows),
+	r.progress.Line("[0/%d] noise: %s call and %s TLB IPIs per s on CPU %d", len(r.rows),
 		number(r.noise.call, 0), number(r.noise.tlb, 0), r.result.BusyCPU)
 	for i, s := range r.rows {
 		if ctx.Err() != nil {
@@ -137,13 +138,13 @@ func (r *runner) note(format string, args ...any) {
 
 // row switches the library to a strategy and a backend and measures them.
 func (r *runner) row(ctx context.Context, step string, s spec) {
-	r.progress.update("%s %v: arming", step, s)
+	r.progress.Update("%s %v: arming", step, s)
 	m := &meter{lib: r.lib, gate: &r.gate, busyCPU: r.result.BusyCPU}
 	before := r.load.totals()
 	if err := r.configure(s); err != nil {
 		m.fail(err)
 		r.add(m, state{strategy: s.strategy, backend: s.backend}, before)
-		r.progress.line("%s %v: %v", step, s, err)
+		r.progress.Line("%s %v: %v", step, s, err)
 		return
 	}
 	m.warmUp(ctx, r.warmUpTime())
@@ -152,15 +153,15 @@ func (r *runner) row(ctx context.Context, step string, s spec) {
 		got.strategy, got.backend = strategyMemory, backendNone
 		r.noteMemory(s, got.reason)
 		if r.hasMemoryRow() {
-			r.progress.line("%s %v: reads from memory", step, s)
+			r.progress.Line("%s %v: reads from memory", step, s)
 			return
 		}
 	}
 	m.run(ctx, r.options.RowDuration, func() {
-		r.progress.update("%s %v: %d flips, %d requests", step, s, len(m.flipNs), r.load.totals().minus(before).requests)
+		r.progress.Update("%s %v: %d flips, %d requests", step, s, len(m.flipNs), r.load.totals().minus(before).requests)
 	})
 	row := r.add(m, got, before)
-	r.progress.line("%s %v: %d flips, median %s us, %d requests, %d failed", step, s,
+	r.progress.Line("%s %v: %d flips, median %s us, %d requests, %d failed", step, s,
 		row.Flips, micros(row.FlipNsMedian), row.Requests, row.FailedRequests)
 }
 
@@ -259,7 +260,7 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	if err := r.load.shutdown(); err != nil {
 		return nil, fmt.Errorf("stop the server: %w", err)
 	}
-	r.progress.clear()
+	r.progress.Clear()
 	res := &r.result
 	r.finishMode()
 	if res.CPUs == 1 {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/demo/kv"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/progress"
 )
 
 // A fake is a library and an application whose key is a plain atomic, and
@@ -97,7 +98,7 @@ func (f *fake) run(t *testing.T, ctx context.Context, o Options) *Result {
 	}
 	o.BusyCPU = -1
 	app := application{handler: f, requests: []kv.Request{{Path: "/x"}}, stages: testStages}
-	r, err := run(ctx, o, Progress{}, f, app)
+	r, err := run(ctx, o, progress.Writer{}, f, app)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,21 +317,6 @@ func TestRunInterrupted(t *testing.T) {
 	}
 	if f.on.Load() {
 		t.Error("the key is on after the run")
-	}
-}
-
-func TestProgress(t *testing.T) {
-	var plain, term strings.Builder
-	for _, p := range []Progress{{}, {W: &plain}, {W: &term, Terminal: true}} {
-		p.update("half")
-		p.line("row %d", 1)
-		p.clear()
-	}
-	if plain.String() != "row 1\n" {
-		t.Errorf("plain: %q", plain.String())
-	}
-	if got := strings.ReplaceAll(term.String(), clearLine, "|"); got != "|half|row 1|" {
-		t.Errorf("terminal: %q", got)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 )
 
 func TestPercentile(t *testing.T) {
@@ -34,7 +36,7 @@ func TestPercentile(t *testing.T) {
 }
 
 func TestPerEvent(t *testing.T) {
-	w := window{elapsed: 2 * time.Second, ipis: ipis{call: 1300, tlb: 40}}
+	w := window{elapsed: 2 * time.Second, ipis: interrupts.IPIs{Call: 1300, TLB: 40}}
 	for _, tc := range []struct {
 		name     string
 		w        window
@@ -46,7 +48,7 @@ func TestPerEvent(t *testing.T) {
 		{"never below zero", w, 1000, noise{call: 5000}, 1.3, 0},
 		{"no noise reading", w, 1000, noise{call: notMeasured}, 1.3, 1.3},
 		{"no events", w, 0, noise{call: 150}, notMeasured, notMeasured},
-		{"no row", window{elapsed: time.Second, ipis: ipis{noCall: true}}, 1000, noise{}, notMeasured, notMeasured},
+		{"no row", window{elapsed: time.Second, ipis: interrupts.IPIs{NoCall: true}}, 1000, noise{}, notMeasured, notMeasured},
 	} {
 		raw, net := tc.w.callIPIs(tc.events, tc.noise)
 		if math.Abs(raw-tc.raw) > 1e-9 || math.Abs(net-tc.net) > 1e-9 {

@@ -1,12 +1,12 @@
-package demo
+package progress
 
 import (
 	"fmt"
 	"io"
 )
 
-// A Progress shows on a writer how far a run is. The zero value shows nothing.
-type Progress struct {
+// A Writer shows on W how far a run is. The zero value shows nothing.
+type Writer struct {
 	W io.Writer
 	// Terminal says that W is a terminal: then one line is written over and
 	// over. Otherwise there is one line for each step, when it has ended.
@@ -15,27 +15,27 @@ type Progress struct {
 
 const clearLine = "\r\x1b[K"
 
-// update shows the state of the step under way.
-func (p Progress) update(format string, args ...any) {
+// Update shows the state of the step under way.
+func (p Writer) Update(format string, args ...any) {
 	if p.W != nil && p.Terminal {
 		fmt.Fprintf(p.W, clearLine+format, args...)
 	}
 }
 
-// line shows that a step has ended.
-func (p Progress) line(format string, args ...any) {
+// Line shows that a step has ended.
+func (p Writer) Line(format string, args ...any) {
 	if p.W == nil {
 		return
 	}
 	if p.Terminal {
-		p.update(format, args...)
+		p.Update(format, args...)
 		return
 	}
 	fmt.Fprintf(p.W, format+"\n", args...)
 }
 
-// clear takes the progress line away.
-func (p Progress) clear() {
+// Clear takes the progress line away.
+func (p Writer) Clear() {
 	if p.W != nil && p.Terminal {
 		fmt.Fprint(p.W, clearLine)
 	}
