@@ -1,0 +1,222 @@
+package ipireport
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+)
+
+const (
+	// rowsMax bounds what a collector holds: a tracer that runs for weeks meets many processes.
+	rowsMax = 200_000
+	// slicesMax bounds the timeline; two neighbours become one when there are more.
+	slicesMax = 256
+	// stacksMax bounds the stacks that are remembered.
+	stacksMax = 100_000
+)
+
+// Collector adds up snapshots. Rows that a backend has dropped since, to make room for others,
+// keep their counts. Its methods may be called at the same time.
+type Collector struct {
+	mu       sync.Mutex
+	meta     Meta
+	diff     differ
+	rows     map[ipi.Key]*ipi.Row
+	now      time.Duration
+	lost     uint64
+	selfIPIs uint64
+	stacks   map[int32][]string
+	slices   []Slice
+	sliced   time.Duration // length that a slice should have
+	folded   uint64
+	broken   string
+	rowsMax  int
+}
+
+// NewCollector returns one that has seen nothing.
+func NewCollector(meta Meta) *Collector {
+	return &Collector{meta: meta, rows: map[ipi.Key]*ipi.Row{}, stacks: map[int32][]string{}, rowsMax: rowsMax}
+}
+
+// Add takes the next snapshot, and returns what has happened since the one before.
+func (c *Collector) Add(s Snapshot) Step {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	step := c.diff.step(s)
+	c.addStep(step)
+	return step
+}
+
+// Report returns all that is known now.
+func (c *Collector) Report() *Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := &Report{
+		Meta: c.meta, Duration: c.now, Lost: c.lost, SelfIPIs: c.selfIPIs,
+		Rows: make([]ipi.Row, 0, len(c.rows)), Stacks: maps.Clone(c.stacks),
+		Folded: c.folded, Incomplete: c.broken,
+	}
+	r.Meta.Notes = slices.Clone(c.meta.Notes)
+	for _, row := range c.rows {
+		r.Rows = append(r.Rows, *row)
+	}
+	for _, s := range c.slices {
+		s.IPIs = maps.Clone(s.IPIs)
+		r.Timeline = append(r.Timeline, s)
+	}
+	return r
+}
+
+// Step is what has happened between two snapshots.
+type Step struct {
+	From, To time.Duration
+	Rows     []ipi.Row // only those that have changed, with what was added
+	Lost     uint64
+	SelfIPIs uint64
+	Stacks   map[int32][]string // not seen before
+}
+
+// differ makes steps of snapshots.
+type differ struct {
+	at       time.Duration
+	last     map[ipi.Key]counts
+	lost     uint64
+	selfIPIs uint64
+	stacks   map[int32]struct{}
+}
+
+type counts struct{ ipis, queued, cost uint64 }
+
+// step compares with the snapshot before. A counter that has gone down belongs to a row that
+// was dropped and came again.
+func (d *differ) step(s Snapshot) Step {
+	st := Step{
+		From: d.at, To: max(s.At, d.at),
+		Lost: since(d.lost, s.Lost), SelfIPIs: since(d.selfIPIs, s.SelfIPIs),
+	}
+	now := make(map[ipi.Key]counts, len(s.Rows))
+	remedies := make(map[ipi.Key]string)
+	for _, r := range s.Rows {
+		n := now[r.Key]
+		now[r.Key] = counts{n.ipis + r.IPIs, n.queued + r.Queued, n.cost + r.CostNS}
+		if r.Remedy != "" {
+			remedies[r.Key] = r.Remedy
+		}
+	}
+	for k, n := range now {
+		was := d.last[k]
+		if n == was {
+			continue
+		}
+		if n.ipis < was.ipis || n.queued < was.queued || n.cost < was.cost {
+			was = counts{}
+		}
+		st.Rows = append(st.Rows, ipi.Row{
+			Key: k, IPIs: n.ipis - was.ipis, Queued: n.queued - was.queued, CostNS: n.cost - was.cost, Remedy: remedies[k],
+		})
+	}
+	slices.SortFunc(st.Rows, compareRows)
+	st.Stacks = d.newStacks(s.Stacks)
+	d.at, d.last, d.lost, d.selfIPIs = st.To, now, s.Lost, s.SelfIPIs
+	return st
+}
+
+func since(was, is uint64) uint64 {
+	if is < was {
+		return is
+	}
+	return is - was
+}
+
+func (d *differ) newStacks(stacks map[int32][]string) map[int32][]string {
+	var list map[int32][]string
+	for id, frames := range stacks {
+		if _, ok := d.stacks[id]; ok {
+			continue
+		}
+		if d.stacks == nil {
+			d.stacks = map[int32]struct{}{}
+		}
+		if list == nil {
+			list = map[int32][]string{}
+		}
+		d.stacks[id] = struct{}{}
+		list[id] = frames
+	}
+	return list
+}
+
+// addStep adds what has happened. The caller holds the lock.
+func (c *Collector) addStep(s Step) {
+	c.now = max(c.now, s.To)
+	c.lost += s.Lost
+	c.selfIPIs += s.SelfIPIs
+	for id, frames := range s.Stacks {
+		if len(c.stacks) < stacksMax {
+			c.stacks[id] = frames
+		}
+	}
+	lanes := map[Lane]uint64{}
+	for _, r := range s.Rows {
+		c.addRow(r)
+		if r.IPIs > 0 {
+			lanes[Lane{r.CPU, r.Kind}] += r.IPIs
+		}
+	}
+	c.addSlice(Slice{From: s.From, To: s.To, IPIs: lanes})
+}
+
+func (c *Collector) addRow(r ipi.Row) {
+	sum, ok := c.rows[r.Key]
+	if !ok && len(c.rows) >= c.rowsMax {
+		c.folded++
+		r.Key = ipi.Key{CPU: r.CPU, Kind: r.Kind, Cause: r.Cause, StackID: -1}
+		if sum, ok = c.rows[r.Key]; !ok && len(c.rows) >= 2*c.rowsMax {
+			r.Cause = "" // names of functions are few, but files can hold anything
+			sum, ok = c.rows[r.Key]
+		}
+	}
+	if !ok {
+		c.rows[r.Key] = &r
+		return
+	}
+	sum.IPIs += r.IPIs
+	sum.Queued += r.Queued
+	sum.CostNS += r.CostNS
+	if sum.Remedy == "" {
+		sum.Remedy = r.Remedy
+	}
+}
+
+// addSlice appends to the timeline. Steps that are shorter than its slices go into the last.
+func (c *Collector) addSlice(s Slice) {
+	if n := len(c.slices); n > 0 && (s.To <= s.From || s.To-c.slices[n-1].From <= c.sliced) {
+		c.slices[n-1].join(s)
+		return
+	}
+	c.slices = append(c.slices, s)
+	if len(c.slices) <= slicesMax {
+		return
+	}
+	half := c.slices[:0]
+	for i := 0; i < len(c.slices); i += 2 {
+		one := c.slices[i]
+		if i+1 < len(c.slices) {
+			one.join(c.slices[i+1])
+		}
+		c.sliced = max(c.sliced, one.To-one.From)
+		half = append(half, one)
+	}
+	clear(c.slices[len(half):])
+	c.slices = half
+}
+
+func (s *Slice) join(t Slice) {
+	s.To = max(s.To, t.To)
+	for lane, n := range t.IPIs {
+		s.IPIs[lane] += n
+	}
+}

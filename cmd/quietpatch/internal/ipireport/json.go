@@ -1,0 +1,152 @@
+package ipireport
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
+)
+
+// JSON is what [Report.WriteJSON] writes. Fields are added, never renamed or taken away.
+type JSON struct {
+	Rows     []JSONRow `json:"rows"`      // most IPIs first
+	Lost     uint64    `json:"lost"`      // events that could not be counted: if not 0, all counts are lower bounds
+	SelfIPIs uint64    `json:"self_ipis"` // from the tracer's own start and stop; not in the rows
+
+	IPIs       uint64       `json:"ipis"` // of all rows
+	Queued     uint64       `json:"queued"`
+	CostNS     uint64       `json:"cost_ns"`
+	DurationNS int64        `json:"duration_ns"`
+	Start      time.Time    `json:"start"`
+	Version    string       `json:"version"` // of quietpatch
+	Kernel     string       `json:"kernel"`
+	Machine    string       `json:"machine"`
+	CPUs       int          `json:"cpus"`       // that the machine has
+	Victims    string       `json:"victims"`    // list of the CPUs that were watched
+	Filter     string       `json:"filter"`     // "" for none
+	Mode       string       `json:"mode"`       // of the backend
+	Notes      []string     `json:"notes"`      // what this mode cannot see
+	Folded     uint64       `json:"folded"`     // updates of rows that lost sender and origin, as there were too many rows
+	Incomplete string       `json:"incomplete"` // why the run is not whole; "" if it is
+	Remedies   []JSONRemedy `json:"remedies"`   // those that rows name
+}
+
+// JSONRow is a row. What is not known is "" or 0.
+type JSONRow struct {
+	CPU    int      `json:"cpu"`    // the victim
+	Kind   ipi.Kind `json:"kind"`   // call, tlb, resched, irq_work or other
+	Cause  string   `json:"cause"`  // function that the victim had to run
+	IPIs   uint64   `json:"ipis"`   // interrupts that went out
+	Queued uint64   `json:"queued"` // calls that were queued, with an interrupt or without
+	PID    int      `json:"pid"`    // process that is blamed; 0 if nobody in particular
+	Comm   string   `json:"comm"`
+	Origin string   `json:"origin"` // system call and path in words
+	Remedy string   `json:"remedy"` // name of one of the remedies
+
+	TID        int      `json:"tid"`
+	Thread     string   `json:"thread"` // its name
+	Cgroup     string   `json:"cgroup"`
+	Container  string   `json:"container"` // such as "docker 0123456789ab"
+	Syscall    string   `json:"syscall"`
+	Detail     string   `json:"detail"` // such as SO_TIMESTAMP
+	Path       string   `json:"path"`   // such as "workqueue netstamp_clear"
+	Via        string   `json:"via"`    // thread that sent for the process, one of them
+	CostNS     uint64   `json:"cost_ns"`
+	IPIsPerSec float64  `json:"ipis_per_s"`
+	Stack      []string `json:"stack,omitempty"` // innermost function first
+}
+
+// JSONRemedy is an entry of the table of known causes.
+type JSONRemedy struct {
+	Name   string `json:"name"`
+	What   string `json:"what"`
+	Stop   string `json:"stop"`
+	Source string `json:"source"`
+}
+
+// JSON returns the report with one row per victim, thread and origin, and per stack if stacks
+// were asked for.
+func (r *Report) JSON() *JSON {
+	s := r.sum()
+	j := &JSON{
+		Rows: []JSONRow{}, Lost: r.Lost, SelfIPIs: r.SelfIPIs,
+		IPIs: s.ipis, Queued: s.queued, CostNS: s.cost, DurationNS: int64(r.Duration), Start: r.Meta.Start,
+		Version: r.Meta.Version, Kernel: r.Meta.Kernel, Machine: r.Meta.Machine, CPUs: r.Meta.CPUs,
+		Victims: r.Meta.Victims, Filter: r.Meta.Filter, Mode: r.Meta.Mode, Notes: slices.Concat([]string{}, r.Meta.Notes),
+		Folded: r.Folded, Incomplete: r.Incomplete, Remedies: []JSONRemedy{},
+	}
+	names := map[string]bool{}
+	for _, row := range r.finest() {
+		j.Rows = append(j.Rows, r.jsonRow(&row))
+		names[row.Remedy] = true
+	}
+	for _, e := range entries(func(e *remedy.Entry) bool { return names[e.Name] }) {
+		j.Remedies = append(j.Remedies, JSONRemedy{Name: e.Name, What: oneLine(e.What), Stop: oneLine(e.Stop), Source: oneLine(e.Source)})
+	}
+	return j
+}
+
+// finest returns all rows with their remedies; without stacks, those of one name are merged.
+func (r *Report) finest() []ipi.Row {
+	known := map[ipi.Key]string{}
+	var rows []ipi.Row
+	if len(r.Stacks) > 0 {
+		rows = slices.Clone(r.Rows)
+		slices.SortFunc(rows, compareRows)
+	} else {
+		for _, l := range merge(r.Rows, fold{}) {
+			rows = append(rows, l.Row)
+		}
+	}
+	for i := range rows {
+		if rows[i].Remedy != "" {
+			continue
+		}
+		// What rules look at does not depend on these.
+		k := fold{cpus: true, pids: true}.key(rows[i].Key)
+		k.Sender.TID, k.Sender.Cgroup = 0, ""
+		name, ok := known[k]
+		if !ok {
+			if e, found := remedy.Lookup(k); found {
+				name = e.Name
+			}
+			known[k] = name
+		}
+		rows[i].Remedy = name
+	}
+	return rows
+}
+
+func (r *Report) jsonRow(row *ipi.Row) JSONRow {
+	return JSONRow{
+		CPU: row.CPU, Kind: row.Kind, Cause: row.Cause, IPIs: row.IPIs, Queued: row.Queued,
+		PID: row.Sender.PID, Comm: row.Sender.Comm, Origin: originText(&row.Origin), Remedy: row.Remedy,
+		TID: row.Sender.TID, Thread: row.Sender.Thread, Cgroup: row.Sender.Cgroup, Container: Container(row.Sender.Cgroup),
+		Syscall: row.Origin.Syscall, Detail: row.Origin.Detail, Path: row.Origin.Path, Via: row.Origin.Via,
+		CostNS: row.CostNS, IPIsPerSec: perSecond(row.IPIs, r.Duration), Stack: r.Stacks[row.StackID],
+	}
+}
+
+// entries returns those of the known causes that are wanted.
+func entries(want func(*remedy.Entry) bool) []remedy.Entry {
+	t, err := remedy.Builtin()
+	if err != nil {
+		return nil // a test of package remedy keeps the table whole
+	}
+	return slices.DeleteFunc(t.Entries(), func(e remedy.Entry) bool { return !want(&e) })
+}
+
+// WriteJSON writes the report as one object, see [JSON].
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(r.JSON())
+}
+
+// oneLine takes the line breaks out of a text of the table.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

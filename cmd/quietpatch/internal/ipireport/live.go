@@ -1,0 +1,144 @@
+package ipireport
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+)
+
+// Live shows what happens while it happens: a table that is drawn again and again on a terminal,
+// and lines one after the other elsewhere.
+type Live struct {
+	w        io.Writer
+	terminal bool
+	size     func() (width, height int)
+	options  Options
+	drawn    int // lines of the table that stands on the terminal
+}
+
+// NewLive returns a table on a terminal whose size is asked for each time, or lines if size
+// is nil.
+func NewLive(w io.Writer, o Options, size func() (width, height int)) *Live {
+	return &Live{w: w, terminal: size != nil, size: size, options: o}
+}
+
+// Show shows what a step has brought; the report is the one behind that step.
+func (l *Live) Show(step Step, r *Report) error {
+	if !l.terminal {
+		_, err := io.WriteString(l.w, l.plain(step, r))
+		return err
+	}
+	return l.draw(l.table(step, r))
+}
+
+// Clear takes the table away, to make room for the final report.
+func (l *Live) Clear() error {
+	if !l.terminal || l.drawn == 0 {
+		return nil
+	}
+	return l.draw("")
+}
+
+// draw goes back to the first line of the table, and overwrites it; what is left of the old
+// one is erased last, so that nothing flickers (ECMA-48: CUU, EL, ED).
+func (l *Live) draw(text string) error {
+	var b strings.Builder
+	if l.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", l.drawn)
+	}
+	b.WriteByte('\r')
+	b.WriteString(strings.ReplaceAll(text, "\n", "\x1b[K\n"))
+	b.WriteString("\x1b[J")
+	l.drawn = strings.Count(text, "\n")
+	_, err := io.WriteString(l.w, b.String())
+	return err
+}
+
+// plain has a line for each row that got IPIs in the step.
+func (l *Live) plain(step Step, r *Report) string {
+	now := &Report{Meta: r.Meta, Duration: step.To - step.From, Rows: step.Rows}
+	at := span(step.To)
+	if !r.Meta.Start.IsZero() {
+		at = r.Meta.Start.Add(step.To).UTC().Format("15:04:05")
+	}
+	var b strings.Builder
+	lines := now.lines(l.options)
+	for _, x := range lines[:min(len(lines), l.options.top())] {
+		fmt.Fprintf(&b, "%s CPU %s %s %s: %s, %s, queued %d", at, cpusText(x.cpus), clean(string(x.Kind)), causeText(&x.Key),
+			x.senderText(), plural(x.IPIs, "IPI"), x.Queued)
+		if origin := originText(&x.Origin); origin != "" {
+			b.WriteString(", " + origin)
+		}
+		if x.Remedy != "" {
+			b.WriteString(", remedy " + clean(x.Remedy))
+		}
+		b.WriteByte('\n')
+	}
+	if more := moreLines(lines, l.options.top()); more != "" {
+		b.WriteString(at + " " + more)
+	}
+	if step.Lost > 0 {
+		fmt.Fprintf(&b, "%s %s lost\n", at, plural(step.Lost, "event"))
+	}
+	return b.String()
+}
+
+// table fits on the terminal: its last line stays free, for the cursor.
+func (l *Live) table(step Step, r *Report) string {
+	const unknownWidth, unknownHeight, around = 80, 24, 4
+	width, height := l.size()
+	if width <= 0 {
+		width = unknownWidth
+	}
+	if height <= 0 {
+		height = unknownHeight
+	}
+	o := l.options
+	o.Top = max(1, min(o.top(), height-1-around))
+	lines := r.lines(o)
+	rates := ratesOf(lines, step, o)
+	head := fmt.Sprintf("%s %s  lost %d", span(r.Duration), plural(r.sum().ipis, "IPI"), r.Lost)
+	if r.Meta.Victims != "" {
+		head = "CPUs " + clean(r.Meta.Victims) + "  " + head
+	}
+	table := [][]string{{"CPU", "kind", "IPIs", "now/s", "us each", "cause", "sender", "origin", "remedy"}}
+	for i, x := range lines[:min(len(lines), o.top())] {
+		cells := x.cells(i+1, 0)
+		table = append(table, []string{
+			cells[1], cells[2], cells[6], rate(rates[i], step.To-step.From), cells[9],
+			short(cells[3], 32), short(cells[4], 28), short(cells[5], 44), cells[10],
+		})
+	}
+	var b strings.Builder
+	b.WriteString(short(head, width) + "\n")
+	align(&b, table, "llrrrllll", width)
+	b.WriteString(short(strings.TrimSuffix(moreLines(lines, o.top()), "\n"), width))
+	text := strings.TrimSuffix(b.String(), "\n")
+	if all := strings.Split(text, "\n"); len(all) > height-1 {
+		text = strings.Join(all[:max(height-1, 0)], "\n")
+	}
+	return text + "\n"
+}
+
+// ratesOf finds what the step has added to each line.
+func ratesOf(lines []line, step Step, o Options) []uint64 {
+	rates := make([]uint64, len(lines))
+	if len(lines) == 0 {
+		return rates
+	}
+	f := fold{cpus: !o.PerCPU, threads: !o.Threads, pids: lines[0].pids > 0}
+	added := map[ipi.Key]uint64{}
+	for _, l := range merge(step.Rows, f) {
+		added[f.key(l.Key)] = l.IPIs
+	}
+	for i := range lines {
+		rates[i] = added[f.key(lines[i].Key)]
+	}
+	return rates
+}
+
+// Interval is how often a live table should be drawn.
+const Interval = time.Second

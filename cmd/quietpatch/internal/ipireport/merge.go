@@ -1,0 +1,183 @@
+package ipireport
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
+)
+
+// Options say how much a report for people shows.
+type Options struct {
+	Top     int  // rows of a table; 0 means 20
+	PerCPU  bool // one row for each victim, instead of one for all that got the same
+	Threads bool // one row for each thread of a sender
+	Width   int  // of the terminal in characters; 0 means no limit
+}
+
+func (o Options) top() int {
+	if o.Top <= 0 {
+		return 20
+	}
+	return o.Top
+}
+
+// line is a row of a table: rows that differ only in what the table leaves out.
+type line struct {
+	ipi.Row          // with CPU, TID and PID of one of them
+	cpus    ipi.CPUs // all victims
+	threads int      // how many different ones; Thread is "" if there is more than one
+	pids    int      // how many different processes
+}
+
+// fold says what keys leave out.
+type fold struct{ cpus, threads, pids bool }
+
+// lines merges the rows of a report for a table, the most IPIs first. Processes that have
+// nothing but their number to tell them apart become one line if there are too many lines.
+func (r *Report) lines(o Options) []line {
+	f := fold{cpus: !o.PerCPU, threads: !o.Threads}
+	list := merge(r.Rows, f)
+	if len(list) > o.top() && f.threads {
+		f.pids = true
+		list = merge(r.Rows, f)
+	}
+	for i := range list {
+		if list[i].Remedy == "" {
+			if e, ok := remedy.Lookup(list[i].Key); ok {
+				list[i].Remedy = e.Name
+			}
+		}
+	}
+	return list
+}
+
+// merge adds up rows of which the keys are equal but for stacks, workers and what is folded.
+func merge(rows []ipi.Row, f fold) []line {
+	type member struct {
+		of *line
+		id int
+	}
+	found := make(map[ipi.Key]*line)
+	threads, pids := make(map[member]struct{}), make(map[member]struct{})
+	for _, r := range rows {
+		r.Cause = functionName(r.Cause)
+		k := f.key(r.Key)
+		l, ok := found[k]
+		if !ok {
+			l = &line{Row: r}
+			l.StackID = -1
+			found[k] = l
+		} else {
+			l.add(&r)
+		}
+		l.cpus = l.cpus.With(min(r.CPU, ipi.CPUsMax))
+		if m := (member{l, r.Sender.TID}); f.threads && !has(threads, m) {
+			l.threads++
+		}
+		if m := (member{l, r.Sender.PID}); f.pids && !has(pids, m) {
+			l.pids++
+		}
+	}
+	list := make([]line, 0, len(found))
+	for _, l := range found {
+		list = append(list, *l)
+	}
+	slices.SortFunc(list, func(a, b line) int { return compareRows(a.Row, b.Row) })
+	return list
+}
+
+// has reports whether the set had the member, and puts it in.
+func has[M comparable](set map[M]struct{}, m M) bool {
+	_, ok := set[m]
+	set[m] = struct{}{}
+	return ok
+}
+
+func (f fold) key(k ipi.Key) ipi.Key {
+	k.StackID = -1
+	k.Origin.Via = ""
+	if f.cpus {
+		k.CPU = 0
+	}
+	if f.threads {
+		k.Sender.TID, k.Sender.Thread = 0, ""
+	}
+	if f.pids {
+		k.Sender.PID = 0
+	}
+	return k
+}
+
+// add adds a row, and keeps the smallest of what may differ, so that the order of rows
+// does not count.
+func (l *line) add(r *ipi.Row) {
+	l.IPIs += r.IPIs
+	l.Queued += r.Queued
+	l.CostNS += r.CostNS
+	l.CPU = min(l.CPU, r.CPU)
+	l.Sender.PID = min(l.Sender.PID, r.Sender.PID)
+	l.Sender.TID = min(l.Sender.TID, r.Sender.TID)
+	if l.Sender.Thread != r.Sender.Thread {
+		l.Sender.Thread = ""
+	}
+	if l.Origin.Via == "" || r.Origin.Via != "" && r.Origin.Via < l.Origin.Via {
+		l.Origin.Via = r.Origin.Via
+	}
+	if l.Remedy == "" || r.Remedy != "" && r.Remedy < l.Remedy {
+		l.Remedy = r.Remedy
+	}
+}
+
+// functionName cuts off what compilers add to the name of a function that they have changed.
+func functionName(s string) string {
+	for _, suffix := range []string{".isra.", ".constprop.", ".part.", ".cold", ".llvm."} {
+		if i := strings.Index(s, suffix); i > 0 {
+			s = s[:i]
+		}
+	}
+	return s
+}
+
+// compareRows puts those with more IPIs first; rows are never equal if their keys are not.
+func compareRows(a, b ipi.Row) int {
+	return cmp.Or(
+		cmp.Compare(b.IPIs, a.IPIs), cmp.Compare(b.Queued, a.Queued), cmp.Compare(b.CostNS, a.CostNS),
+		compareKeys(&a.Key, &b.Key))
+}
+
+func compareKeys(a, b *ipi.Key) int {
+	s, t, o, p := &a.Sender, &b.Sender, &a.Origin, &b.Origin
+	return cmp.Or(
+		cmp.Compare(a.CPU, b.CPU), cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)), cmp.Compare(a.Kind, b.Kind),
+		cmp.Compare(a.Cause, b.Cause), cmp.Compare(s.Comm, t.Comm), cmp.Compare(s.PID, t.PID), cmp.Compare(s.TID, t.TID),
+		cmp.Compare(s.Thread, t.Thread), cmp.Compare(s.Cgroup, t.Cgroup), cmp.Compare(o.Syscall, p.Syscall),
+		cmp.Compare(o.Detail, p.Detail), cmp.Compare(o.Path, p.Path), cmp.Compare(o.Via, p.Via), cmp.Compare(a.StackID, b.StackID))
+}
+
+// kindOrder is the place of a kind in reports; unknown ones come last.
+func kindOrder(k ipi.Kind) int {
+	if i := slices.Index(ipi.Kinds(), k); i >= 0 {
+		return i
+	}
+	return len(ipi.Kinds())
+}
+
+// sum is what a set of rows comes to.
+type sum struct{ ipis, queued, cost uint64 }
+
+func (r *Report) sum() sum {
+	var s sum
+	for i := range r.Rows {
+		s.add(&r.Rows[i])
+	}
+	return s
+}
+
+func (s *sum) add(r *ipi.Row) {
+	s.ipis += r.IPIs
+	s.queued += r.Queued
+	s.cost += r.CostNS
+}

@@ -1,0 +1,67 @@
+package ipireport
+
+import (
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+)
+
+// Meta says what was watched, where and how.
+type Meta struct {
+	Version string    `json:"version"`          // of this program
+	Start   time.Time `json:"start"`            //
+	Kernel  string    `json:"kernel"`           // its release, such as 6.12.48
+	Machine string    `json:"machine"`          // architecture or model
+	CPUs    int       `json:"cpus"`             // that the machine has
+	Victims string    `json:"victims"`          // the CPUs that are watched, as a list
+	Filter  string    `json:"filter,omitempty"` // in the language of package ipifilter
+	Mode    string    `json:"mode"`             // of the backend, such as "eBPF, raw tracepoints"
+	Notes   []string  `json:"notes,omitempty"`  // what this mode cannot see, and the like
+}
+
+// Snapshot is what a backend has counted since it started.
+type Snapshot struct {
+	At       time.Duration // since the start
+	Rows     []ipi.Row
+	Lost     uint64 // events that could not be counted
+	SelfIPIs uint64 // sent by the backend's own start and stop, not in the rows
+	// Stacks has the functions of each stack that a row names, the innermost first. Those
+	// of earlier snapshots need not be repeated.
+	Stacks map[int32][]string
+}
+
+// Report is all that is known at some time. Its rows are in no order.
+type Report struct {
+	Meta     Meta
+	Duration time.Duration
+	Rows     []ipi.Row
+	Lost     uint64
+	SelfIPIs uint64
+	Stacks   map[int32][]string
+	Timeline []Slice // oldest first
+	// Folded counts keys that came when there were too many: their rows have no sender
+	// and no origin.
+	Folded uint64
+	// Incomplete says why the run is not whole, such as a file that ends early; "" if it is.
+	Incomplete string
+}
+
+// Slice is a part of the run's time, and how many IPIs went out in it.
+type Slice struct {
+	From, To time.Duration
+	IPIs     map[Lane]uint64
+}
+
+// Lane is what the timeline tells apart.
+type Lane struct {
+	CPU  int
+	Kind ipi.Kind
+}
+
+// perSecond is a rate; it is 0 if no time has passed.
+func perSecond(n uint64, d time.Duration) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return float64(n) / d.Seconds()
+}

@@ -1,0 +1,167 @@
+package ipireport
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+)
+
+// clean returns text that does nothing to a terminal: what is not printable, marks that
+// would sit on other characters, and bytes that are no UTF-8 become escapes such as \x1b.
+func clean(s string) string {
+	ok := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) && !unicode.Is(unicode.M, r) }
+	if !strings.ContainsFunc(s, func(r rune) bool { return !ok(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case ok(r):
+			b.WriteString(s[i : i+n])
+		case r < utf8.RuneSelf || n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		i += n
+	}
+	return b.String()
+}
+
+// short returns at most n characters of a text.
+func short(s string, n int) string {
+	const dots = "..."
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	if n <= len(dots) {
+		return dots[:max(n, 0)]
+	}
+	return string([]rune(s)[:n-len(dots)]) + dots
+}
+
+// causeText names the function, or says that it is not known.
+func causeText(k *ipi.Key) string {
+	if k.Cause == "" {
+		return "-"
+	}
+	return clean(k.Cause)
+}
+
+// senderText is such as chronyd[812], with the thread and the container where they are known.
+func (l *line) senderText() string {
+	s := &l.Sender
+	if s.PID == 0 && s.Comm == "" && l.pids <= 1 {
+		return "-"
+	}
+	text := clean(s.Comm)
+	if text == "" {
+		text = "?"
+	}
+	if s.Thread != "" && s.Thread != s.Comm {
+		text += "/" + clean(s.Thread)
+	}
+	switch {
+	case l.pids > 1:
+		text += fmt.Sprintf(" (%d processes)", l.pids)
+	case l.threads > 1:
+		text += fmt.Sprintf("[%d] (%d threads)", s.PID, l.threads)
+	case l.threads == 0 && s.TID != 0 && s.TID != s.PID:
+		text += fmt.Sprintf("[%d/%d]", s.PID, s.TID)
+	case s.PID != 0:
+		text += fmt.Sprintf("[%d]", s.PID)
+	}
+	if c := Container(s.Cgroup); c != "" {
+		text += " in " + clean(c)
+	}
+	return text
+}
+
+// originText is such as "setsockopt(SO_TIMESTAMP), workqueue netstamp_clear".
+func originText(o *ipi.Origin) string {
+	text := clean(o.Syscall)
+	if o.Detail != "" {
+		if text == "" {
+			text = clean(o.Detail)
+		} else {
+			text += "(" + clean(o.Detail) + ")"
+		}
+	}
+	if o.Path != "" {
+		if text != "" {
+			text += ", "
+		}
+		text += clean(o.Path)
+	}
+	return text
+}
+
+// Container names the container that a cgroup belongs to, such as "docker 0123456789ab", or
+// returns "". It knows the names that Docker, Podman, CRI-O and containerd give with systemd
+// (NAME-ID.scope) and without (/docker/ID), and LXC's (lxc.payload.NAME).
+func Container(cgroup string) string {
+	const digits, shown = 64, 12
+	parts := strings.Split(cgroup, "/")
+	for i := len(parts) - 1; i >= 0; i-- {
+		p := strings.TrimSuffix(parts[i], ".scope")
+		if name, ok := strings.CutPrefix(p, "lxc.payload."); ok && name != "" {
+			return "lxc " + name
+		}
+		name, id := "", p
+		if j := strings.LastIndexByte(p, '-'); j >= 0 {
+			name, id = p[:j], p[j+1:]
+		} else if i > 0 && parts[i-1] != "" {
+			name = parts[i-1]
+			if strings.HasPrefix(name, "pod") || strings.HasSuffix(name, ".slice") {
+				name = "pod"
+			}
+		}
+		if len(id) == digits && strings.Trim(id, "0123456789abcdef") == "" && name != "" {
+			return name + " " + id[:shown]
+		}
+	}
+	return ""
+}
+
+// rate prints IPIs per second with three digits.
+func rate(n uint64, d time.Duration) string {
+	if d <= 0 {
+		return "-"
+	}
+	x := perSecond(n, d)
+	switch {
+	case n == 0:
+		return "0"
+	case x < 0.001:
+		return "<0.001"
+	case x < 10:
+		return strconv.FormatFloat(x, 'g', 3, 64)
+	case x < 100:
+		return strconv.FormatFloat(x, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(x, 'f', 0, 64)
+}
+
+// microsEach prints the mean time that one IPI took on the victim; "-" if it was not measured.
+func microsEach(cost, ipis uint64) string {
+	if cost == 0 || ipis == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(float64(cost)/float64(ipis)/1e3, 'f', 1, 64)
+}
+
+// span prints a length of time in seconds.
+func span(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s" }
+
+func plural[N int | uint64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
