@@ -30,6 +30,7 @@ type line struct {
 	cpus    ipi.CPUs // all victims
 	threads int      // how many different ones; Thread is "" if there is more than one
 	pids    int      // how many different processes
+	timed   uint64   // IPIs of the rows that have a cost
 }
 
 // fold says what keys leave out.
@@ -67,7 +68,7 @@ func merge(rows []ipi.Row, f fold) []line {
 		k := f.key(r.Key)
 		l, ok := found[k]
 		if !ok {
-			l = &line{Row: r}
+			l = &line{Row: r, timed: timed(&r)}
 			l.StackID = -1
 			found[k] = l
 		} else {
@@ -117,6 +118,7 @@ func (l *line) add(r *ipi.Row) {
 	l.IPIs += r.IPIs
 	l.Queued += r.Queued
 	l.CostNS += r.CostNS
+	l.timed += timed(r)
 	l.CPU = min(l.CPU, r.CPU)
 	l.Sender.PID = min(l.Sender.PID, r.Sender.PID)
 	l.Sender.TID = min(l.Sender.TID, r.Sender.TID)
@@ -165,8 +167,16 @@ func kindOrder(k ipi.Kind) int {
 	return len(ipi.Kinds())
 }
 
-// sum is what a set of rows comes to.
-type sum struct{ ipis, queued, cost uint64 }
+// sum is what a set of rows comes to; timed are the IPIs of those that have a cost.
+type sum struct{ ipis, queued, cost, timed uint64 }
+
+// timed returns the IPIs that a cost is for: not all kinds, and not all backends, have one.
+func timed(r *ipi.Row) uint64 {
+	if r.CostNS == 0 {
+		return 0
+	}
+	return r.IPIs
+}
 
 func (r *Report) sum() sum {
 	var s sum
@@ -180,4 +190,5 @@ func (s *sum) add(r *ipi.Row) {
 	s.ipis += r.IPIs
 	s.queued += r.Queued
 	s.cost += r.CostNS
+	s.timed += timed(r)
 }

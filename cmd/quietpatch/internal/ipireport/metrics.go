@@ -94,7 +94,7 @@ func (m *Metrics) sums(r *Report) (map[labels]*sum, []labels) {
 	}
 	for _, row := range r.Rows {
 		add(labels{row.CPU, row.Kind, functionName(row.Cause), row.Sender.Comm, originText(&row.Origin)},
-			sum{row.IPIs, row.Queued, row.CostNS})
+			sum{ipis: row.IPIs, queued: row.Queued, cost: row.CostNS})
 	}
 	var fresh []labels
 	for l := range all {

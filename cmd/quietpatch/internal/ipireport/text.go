@@ -46,7 +46,7 @@ func (r *Report) head() []string {
 	}
 	text := fmt.Sprintf("%s to %s in %s: %s/s; calls queued: %d", plural(s.ipis, "IPI"), where, span(r.Duration), rate(s.ipis, r.Duration), s.queued)
 	if s.cost > 0 {
-		text += fmt.Sprintf("; they took %s, %s us each", time.Duration(s.cost).Round(time.Microsecond), microsEach(s.cost, s.ipis))
+		text += fmt.Sprintf("; in handlers: %s, %s us each", time.Duration(s.cost).Round(time.Microsecond), microsEach(s.cost, s.timed))
 	}
 	list := []string{text, fmt.Sprintf("Linux %s, %s, %s; %s", clean(m.Kernel), clean(m.Machine), plural(m.CPUs, "CPU"), clean(m.Mode))}
 	if !m.Start.IsZero() {
@@ -156,7 +156,7 @@ func (m *matrix) cells(name string, s *cpuSum, d time.Duration) []string {
 	for _, k := range m.kinds {
 		cells = append(cells, strconv.FormatUint(s.kinds[k], 10))
 	}
-	return append(cells, strconv.FormatUint(s.ipis, 10), rate(s.ipis, d), strconv.FormatUint(s.queued, 10), microsEach(s.cost, s.ipis))
+	return append(cells, strconv.FormatUint(s.ipis, 10), rate(s.ipis, d), strconv.FormatUint(s.queued, 10), microsEach(s.cost, s.timed))
 }
 
 func (r *Report) writeMatrix(b *strings.Builder, o Options) {
@@ -187,7 +187,7 @@ func (l *line) cells(number int, d time.Duration) []string {
 	}
 	return []string{
 		strconv.Itoa(number), cpusText(l.cpus), clean(string(l.Kind)), causeText(&l.Key), l.senderText(), origin,
-		strconv.FormatUint(l.IPIs, 10), rate(l.IPIs, d), strconv.FormatUint(l.Queued, 10), microsEach(l.CostNS, l.IPIs), clean(l.Remedy),
+		strconv.FormatUint(l.IPIs, 10), rate(l.IPIs, d), strconv.FormatUint(l.Queued, 10), microsEach(l.CostNS, l.timed), clean(l.Remedy),
 	}
 }
 

@@ -149,11 +149,11 @@ func rate(n uint64, d time.Duration) string {
 }
 
 // microsEach prints the mean time that one IPI took on the victim; "-" if it was not measured.
-func microsEach(cost, ipis uint64) string {
-	if cost == 0 || ipis == 0 {
+func microsEach(cost, timed uint64) string {
+	if cost == 0 || timed == 0 {
 		return "-"
 	}
-	return strconv.FormatFloat(float64(cost)/float64(ipis)/1e3, 'f', 1, 64)
+	return strconv.FormatFloat(float64(cost)/float64(timed)/1e3, 'f', 1, 64)
 }
 
 // span prints a length of time in seconds.
