@@ -3,6 +3,7 @@ module github.com/quietpatch/quietpatch/cmd/quietpatch
 go 1.25.0
 
 require (
+	github.com/cilium/ebpf v0.22.0
 	github.com/quietpatch/quietpatch v0.0.0
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/sys v0.47.0

@@ -1,0 +1,202 @@
+package ipibpf
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
+)
+
+// Read returns what was counted since the start. After Close it is what Close has returned.
+func (t *Tracer) Read() (Snapshot, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return t.last, nil
+	}
+	err := t.read()
+	return t.last, err
+}
+
+// read makes a new snapshot.
+func (t *Tracer) read() error {
+	s := Snapshot{At: time.Since(t.start)}
+	keys, values, err := entries[rawKey, rawValue](t.coll.Maps["rows"])
+	if err != nil {
+		return fmt.Errorf("table of rows: %w", err)
+	}
+	costs, err := t.costs()
+	if err != nil {
+		return fmt.Errorf("table of costs: %w", err)
+	}
+	if s.Lost, err = t.lost(); err != nil {
+		return err
+	}
+	seen, err := t.variable("self_ipis")
+	if err != nil {
+		return err
+	}
+	s.SelfIPIs = t.self + seen
+	if t.opts.Stacks {
+		s.Stacks = make(map[int32][]string)
+	}
+	s.Rows = t.rows(keys, values, costs, s.Stacks)
+	t.last = s
+	return nil
+}
+
+// entries reads a whole map, in large pieces where the kernel can.
+func entries[K, V any](m *ebpf.Map) (keys []K, values []V, err error) {
+	const piece = 1024
+	var cursor ebpf.MapBatchCursor
+	for {
+		k, v := make([]K, piece), make([]V, piece)
+		n, err := m.BatchLookup(&cursor, k, v, nil)
+		keys, values = append(keys, k[:n]...), append(values, v[:n]...)
+		switch {
+		case errors.Is(err, ebpf.ErrKeyNotExist):
+			return keys, values, nil
+		case err != nil:
+			return nil, nil, err
+		}
+	}
+}
+
+// lost sums up what could not be counted: the table was full, or a program could not run since it
+// ran on that CPU already.
+func (t *Tracer) lost() (uint64, error) {
+	full, err := t.variable("lost")
+	if err != nil {
+		return 0, err
+	}
+	missed, err := t.missed()
+	return full + missed - t.missedBefore, err
+}
+
+// missed sums up the times that a program could not run.
+func (t *Tracer) missed() (sum uint64, err error) {
+	for name, p := range t.coll.Programs {
+		stats, err := p.Stats()
+		if err != nil {
+			return 0, fmt.Errorf("statistics of %s: %w", name, err)
+		}
+		sum += stats.RecursionMisses
+	}
+	return sum, nil
+}
+
+// costKey is what the victim knows of an interrupt.
+type costKey struct {
+	cpu   int
+	kind  ipi.Kind
+	cause string
+}
+
+// costs are sums, for each cause on each victim.
+func (t *Tracer) costs() (map[costKey]rawCost, error) {
+	keys, values, err := entries[rawCostKey, rawCost](t.coll.Maps["costs"])
+	if err != nil {
+		return nil, err
+	}
+	sums := make(map[costKey]rawCost)
+	for i, k := range keys {
+		kind, cause := t.names.cause(k.Kind, k.Func)
+		key := costKey{int(k.CPU), kind, cause}
+		sum := sums[key]
+		sum.Runs += values[i].Runs
+		sum.NS += values[i].NS
+		sums[key] = sum
+	}
+	return sums, nil
+}
+
+// rows names what was counted, and merges what then has the same name.
+func (t *Tracer) rows(keys []rawKey, values []rawValue, costs map[costKey]rawCost, stacks map[int32][]string) []ipi.Row {
+	index := make(map[ipi.Key]int)
+	var rows []ipi.Row
+	for i := range keys {
+		k := t.key(&keys[i], stacks)
+		at, ok := index[k]
+		if !ok {
+			at = len(rows)
+			index[k] = at
+			rows = append(rows, ipi.Row{Key: k, Remedy: t.names.remedy(k)})
+		}
+		rows[at].IPIs += values[i].IPIs
+		rows[at].Queued += values[i].Queued
+	}
+	for i := range rows {
+		r := &rows[i]
+		if c := costs[costKey{r.CPU, r.Kind, r.Cause}]; c.Runs > 0 {
+			units := r.Queued // calls without an interrupt of their own run in that of another
+			if units == 0 {
+				units = r.IPIs
+			}
+			r.CostNS = uint64(float64(c.NS) / float64(c.Runs) * float64(units))
+		}
+	}
+	return rows
+}
+
+func (t *Tracer) key(k *rawKey, stacks map[int32][]string) ipi.Key {
+	o := &k.Origin
+	key := ipi.Key{CPU: int(k.CPU), Sender: o.sender(), StackID: k.Stack}
+	key.Kind, key.Cause = t.names.cause(k.Kind, k.Func)
+	key.Sender.Cgroup = t.names.cgroup(o.Cgroup)
+	key.Origin = ipi.Origin{Syscall: o.syscall(), Detail: o.detail(), Path: o.path(t.names.function)}
+	if o.Work != 0 && o.Known != 0 {
+		key.Origin.Via = text(k.Via[:])
+	}
+	if t.names.isGo(o.TGID, key.Sender.Comm) {
+		key.Origin.Detail = plus(key.Origin.Detail, "go")
+	}
+	if k.Stack >= 0 && stacks != nil {
+		functions, ok := stacks[k.Stack]
+		if !ok {
+			functions = t.stack(k.Stack)
+			stacks[k.Stack] = functions
+		}
+		for _, f := range functions {
+			if t.names.telling(f) {
+				key.Origin.Detail = plus(key.Origin.Detail, f)
+			}
+		}
+	}
+	return key
+}
+
+func plus(words, more string) string {
+	if words == "" {
+		return more
+	}
+	return words + " " + more
+}
+
+// stack returns the functions of a stack, innermost first.
+func (t *Tracer) stack(id int32) []string {
+	var addrs [64]uint64
+	if err := t.coll.Maps["stacks"].Lookup(uint32(id), &addrs); err != nil {
+		return nil
+	}
+	var functions []string
+	for _, a := range addrs {
+		if a == 0 {
+			break
+		}
+		functions = append(functions, t.names.returnsTo(a))
+	}
+	return functions
+}
+
+// tellingWords are the patterns of stack functions and details that remedies look for.
+func tellingWords() []string {
+	table, err := remedy.Builtin()
+	if err != nil {
+		return nil // a test keeps the table whole
+	}
+	return table.Details()
+}

@@ -1,0 +1,100 @@
+package ipibpf
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+)
+
+// open starts a tracer for the victim, or skips the test and says what is missing.
+func open(t *testing.T, opts Options) *Tracer {
+	t.Helper()
+	if runtime.NumCPU() <= victim {
+		t.Skipf("CPU %d is missing", victim)
+	}
+	opts.Victims = ipi.MakeCPUs(victim)
+	start := time.Now()
+	tr, err := Open(opts)
+	if err != nil {
+		t.Skipf("no eBPF: %v", err)
+	}
+	t.Logf("open: %v, missing events: %v", time.Since(start), tr.Missing())
+	t.Cleanup(func() { tr.Close() })
+	return tr
+}
+
+func closed(t *testing.T, tr *Tracer) Snapshot {
+	t.Helper()
+	s, err := tr.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d rows, lost %d, self %d", len(s.Rows), s.Lost, s.SelfIPIs)
+	return s
+}
+
+// sum adds up the rows that match and logs them.
+func sum(t *testing.T, s Snapshot, match func(r *ipi.Row) bool) (total ipi.Row) {
+	t.Helper()
+	for _, r := range s.Rows {
+		if match(&r) {
+			t.Logf("%+v", r)
+			total.IPIs += r.IPIs
+			total.Queued += r.Queued
+			total.CostNS += r.CostNS
+		}
+	}
+	return total
+}
+
+func TestMembarrier(t *testing.T) {
+	const n = 1000
+	tr := open(t, Options{})
+	pid := drive(t, "membarrier", n)
+	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
+		return r.Kind == ipi.Call && r.Cause == "ipi_sync_core" && r.Sender.PID == pid && r.Origin.Syscall == "membarrier" &&
+			strings.HasPrefix(r.Origin.Detail, "MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE")
+	})
+	if got.IPIs != n || got.Queued != n || got.CostNS == 0 {
+		t.Errorf("got %+v, want %d", got, n)
+	}
+}
+
+func TestTimestamp(t *testing.T) {
+	const cycles, perCycle = 100, 6
+	tr := open(t, Options{})
+	pid := drive(t, "timestamp", cycles)
+	s := closed(t, tr)
+	by := make(map[string]uint64)
+	got := sum(t, s, func(r *ipi.Row) bool {
+		ours := r.Cause == "do_sync_core" && r.Sender.PID == pid && r.Origin.Path == "workqueue netstamp_clear" && r.Remedy == "netstamp"
+		if ours {
+			what, _, _ := strings.Cut(r.Origin.Syscall+" "+r.Origin.Detail, " go")
+			by[strings.TrimSpace(what)] += r.IPIs
+		}
+		return ours
+	})
+	if want := uint64(cycles * perCycle); got.IPIs < want*98/100 || got.IPIs > want*102/100 {
+		t.Errorf("got %+v, want %d", got, want)
+	}
+	for _, origin := range []string{"setsockopt SO_TIMESTAMP", "close"} {
+		if want := uint64(cycles * perCycle / 2); by[origin] < want*98/100 || by[origin] > want*102/100 {
+			t.Errorf("%s: got %d, want %d of %v", origin, by[origin], want, by)
+		}
+	}
+}
+
+func TestMunmap(t *testing.T) {
+	const n = 200
+	tr := open(t, Options{})
+	pid := drive(t, "munmap", n)
+	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
+		return r.Kind == ipi.TLB && r.Cause == "flush_tlb_func" && r.Sender.PID == pid && r.Origin.Syscall == "munmap"
+	})
+	if got.IPIs < n || got.IPIs > n+n/10 {
+		t.Errorf("got %+v, want %d", got, n)
+	}
+}

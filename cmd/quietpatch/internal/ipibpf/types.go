@@ -1,0 +1,28 @@
+package ipibpf
+
+import (
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+)
+
+// Options say what is watched.
+type Options struct {
+	Victims ipi.CPUs // nil: all
+	Senders ipi.CPUs // nil: all
+	// TGIDs and PIDs are processes and threads as the first PID namespace numbers them. An
+	// IPI counts if one of them is to blame or, in a thread, sends it itself. nil: all.
+	TGIDs, PIDs []int32
+	Stacks      bool // walk the sender's kernel stack; that is most of the time an event takes
+	NoCost      bool // do not watch what interrupts cost the victims: fewer events are turned on
+}
+
+// Snapshot is what was counted since the start. Reading does not reset it.
+type Snapshot struct {
+	At   time.Duration // since the start
+	Rows []ipi.Row
+	Lost uint64 // events that could not be counted
+	// SelfIPIs went to the victims because the tracer started or stopped. They are in no row.
+	SelfIPIs uint64
+	Stacks   map[int32][]string // functions of the stacks of the rows, innermost first
+}

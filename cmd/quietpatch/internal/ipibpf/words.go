@@ -1,0 +1,96 @@
+package ipibpf
+
+// socketOptions are those of socket(7) (include/uapi/asm-generic/socket.h) that matter here:
+// of time stamps, filters and busy polling.
+var socketOptions = map[uint32]string{
+	1:  "SO_DEBUG",
+	2:  "SO_REUSEADDR",
+	6:  "SO_BROADCAST",
+	7:  "SO_SNDBUF",
+	8:  "SO_RCVBUF",
+	9:  "SO_KEEPALIVE",
+	13: "SO_LINGER",
+	15: "SO_REUSEPORT",
+	16: "SO_PASSCRED",
+	20: "SO_RCVTIMEO",
+	21: "SO_SNDTIMEO",
+	25: "SO_BINDTODEVICE",
+	26: "SO_ATTACH_FILTER",
+	27: "SO_DETACH_FILTER",
+	29: "SO_TIMESTAMP",
+	32: "SO_SNDBUFFORCE",
+	33: "SO_RCVBUFFORCE",
+	35: "SO_TIMESTAMPNS",
+	36: "SO_MARK",
+	37: "SO_TIMESTAMPING",
+	46: "SO_BUSY_POLL",
+	49: "SO_INCOMING_CPU",
+	50: "SO_ATTACH_BPF",
+	51: "SO_ATTACH_REUSEPORT_CBPF",
+	52: "SO_ATTACH_REUSEPORT_EBPF",
+	60: "SO_ZEROCOPY",
+	61: "SO_TXTIME",
+	63: "SO_TIMESTAMP_NEW",
+	64: "SO_TIMESTAMPNS_NEW",
+	65: "SO_TIMESTAMPING_NEW",
+}
+
+// packetOptions are those of packet(7) (include/uapi/linux/if_packet.h).
+var packetOptions = map[uint32]string{
+	5:  "PACKET_RX_RING",
+	8:  "PACKET_AUXDATA",
+	10: "PACKET_VERSION",
+	13: "PACKET_TX_RING",
+	17: "PACKET_TIMESTAMP",
+	18: "PACKET_FANOUT",
+}
+
+// madvices are those of madvise(2) (include/uapi/asm-generic/mman-common.h).
+var madvices = map[uint32]string{
+	0: "MADV_NORMAL", 1: "MADV_RANDOM", 2: "MADV_SEQUENTIAL", 3: "MADV_WILLNEED", 4: "MADV_DONTNEED",
+	8: "MADV_FREE", 9: "MADV_REMOVE", 10: "MADV_DONTFORK", 11: "MADV_DOFORK",
+	12: "MADV_MERGEABLE", 13: "MADV_UNMERGEABLE", 14: "MADV_HUGEPAGE", 15: "MADV_NOHUGEPAGE",
+	16: "MADV_DONTDUMP", 17: "MADV_DODUMP", 18: "MADV_WIPEONFORK", 19: "MADV_KEEPONFORK",
+	20: "MADV_COLD", 21: "MADV_PAGEOUT", 22: "MADV_POPULATE_READ", 23: "MADV_POPULATE_WRITE",
+	24: "MADV_DONTNEED_LOCKED", 25: "MADV_COLLAPSE", 102: "MADV_GUARD_INSTALL", 103: "MADV_GUARD_REMOVE",
+}
+
+// membarriers are those of membarrier(2) (include/uapi/linux/membarrier.h).
+var membarriers = map[uint32]string{
+	0:   "MEMBARRIER_CMD_QUERY",
+	1:   "MEMBARRIER_CMD_GLOBAL",
+	2:   "MEMBARRIER_CMD_GLOBAL_EXPEDITED",
+	4:   "MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED",
+	8:   "MEMBARRIER_CMD_PRIVATE_EXPEDITED",
+	16:  "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED",
+	32:  "MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE",
+	64:  "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE",
+	128: "MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ",
+	256: "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ",
+	512: "MEMBARRIER_CMD_GET_REGISTRATIONS",
+}
+
+// bpfCommands are those of bpf(2) (include/uapi/linux/bpf.h, enum bpf_cmd).
+var bpfCommands = map[uint32]string{
+	0: "BPF_MAP_CREATE", 1: "BPF_MAP_LOOKUP_ELEM", 2: "BPF_MAP_UPDATE_ELEM", 3: "BPF_MAP_DELETE_ELEM",
+	4: "BPF_MAP_GET_NEXT_KEY", 5: "BPF_PROG_LOAD", 6: "BPF_OBJ_PIN", 7: "BPF_OBJ_GET",
+	8: "BPF_PROG_ATTACH", 9: "BPF_PROG_DETACH", 10: "BPF_PROG_TEST_RUN",
+	15: "BPF_OBJ_GET_INFO_BY_FD", 17: "BPF_RAW_TRACEPOINT_OPEN", 18: "BPF_BTF_LOAD",
+	22: "BPF_MAP_FREEZE", 24: "BPF_MAP_LOOKUP_BATCH", 26: "BPF_MAP_UPDATE_BATCH",
+	28: "BPF_LINK_CREATE", 29: "BPF_LINK_UPDATE", 32: "BPF_ENABLE_STATS", 33: "BPF_ITER_CREATE",
+	34: "BPF_LINK_DETACH", 35: "BPF_PROG_BIND_MAP",
+}
+
+// futexOps are those of futex(2) (include/uapi/linux/futex.h).
+var futexOps = map[uint32]string{
+	0: "FUTEX_WAIT", 1: "FUTEX_WAKE", 3: "FUTEX_REQUEUE", 4: "FUTEX_CMP_REQUEUE", 5: "FUTEX_WAKE_OP",
+	6: "FUTEX_LOCK_PI", 7: "FUTEX_UNLOCK_PI", 8: "FUTEX_TRYLOCK_PI", 9: "FUTEX_WAIT_BITSET", 10: "FUTEX_WAKE_BITSET",
+}
+
+// prctls are those of prctl(2) (include/uapi/linux/prctl.h) that reach other CPUs or
+// threads.
+var prctls = map[uint32]string{
+	1: "PR_SET_PDEATHSIG", 15: "PR_SET_NAME", 22: "PR_SET_SECCOMP", 26: "PR_SET_TSC", 29: "PR_SET_TIMERSLACK",
+	38: "PR_SET_NO_NEW_PRIVS", 41: "PR_SET_THP_DISABLE", 52: "PR_SET_SPECULATION_CTRL", 62: "PR_SCHED_CORE",
+	0x53564d41: "PR_SET_VMA",
+}
