@@ -1,0 +1,226 @@
+package ipireport
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+)
+
+// complete is the sample without lost events: 600 calls of chronyd, half of them by each CPU
+// and each system call, 36 TLB of java on CPU 2, 6 and 1 of the kernel; 30 s.
+func complete() *Report {
+	r := sampleCollector().Report()
+	r.Lost = 0
+	return r
+}
+
+func TestAssertions(t *testing.T) {
+	for _, test := range []struct {
+		expr  string
+		holds bool
+	}{
+		{"ipis <= 643", true}, {"ipis <= 642", false}, {"ipis < 643", false}, {"ipis < 644", true},
+		{"ipis >= 643", true}, {"ipis > 643", false}, {"ipis == 643", true}, {"ipis != 643", false}, {"ipis != 1", true},
+		{"ipis(cpu=2,kind=tlb) < 37", true}, {"ipis(cpu=2,kind=tlb) < 36", false}, {"ipis(cpu=3,kind=tlb) <= 0", true},
+		{"ipis(cpu=2) == 337", true}, {"ipis(cpu=2-3) == 643", true}, {"ipis(cpu=2,3) == 643", true}, {"ipis(cpu=0-1) == 0", true},
+		{"ipis(comm=chrony*) == 600", true}, {`ipis(comm="chrony*|java") == 636`, true}, {"ipis(comm='chronyd') == 600", true},
+		{"ipis(pid=900)==36", true}, {"ipis(pid=9000) == 0", true}, {"ipis(cause=flush_tlb_func) == 36", true},
+		{"ipis(syscall=close) == 300", true}, {"ipis(detail=SO_TIMESTAMP*) == 300", true}, {"ipis(path=netstamp_clear) == 600", true},
+		{`ipis(path="softirq NET_RX") == 7`, true}, {"ipis(remedy=netstamp) == 600", true}, {"ipis(thread='GC Thread#0') == 21", true},
+		{"ipis(cgroup=*docker*, kind=tlb|resched) == 36", true}, {"ipis(kind=tlb|resched) == 42", true},
+		{"queued == 638", true}, {"queued < 638", false},
+		{"rate < 21.5/s", true}, {"rate < 21.4/s", false}, {"rate(kind=irq_work) <= 2/min", true}, {"rate(kind=irq_work) < 2/min", false},
+		{"rate(kind=irq_work) <= 120 / h", true},
+		{"cost <= 932.4us", true}, {"cost < 932.4us", false}, {"cost < 0.001s", true}, {"cost(kind=tlb) == 32400 ns", true}, {"cost >= 1ms", false},
+		{"self_ipis == 126", true}, {"self_ipis < 126", false}, {"lost == 0", true}, {"lost > 0", false},
+		{"ipis > 0 && lost == 0 && rate < 100/s", true}, {"ipis > 0 && lost == 1", false}, {"\tipis\n>0 ", true},
+	} {
+		a, err := ParseAssertion(test.expr, 4)
+		if err != nil {
+			t.Errorf("%q: %v", test.expr, err)
+			continue
+		}
+		if failures := a.Check(complete()); (len(failures) == 0) != test.holds {
+			t.Errorf("%q: failures %v, want holds: %v", test.expr, failures, test.holds)
+		}
+	}
+}
+
+// TestAssertionsUnproved: what cannot be known is not called true.
+func TestAssertionsUnproved(t *testing.T) {
+	lost := func(r *Report) { r.Lost = 1 }
+	for _, test := range []struct {
+		expr   string
+		change func(*Report)
+		reason string // "" if it holds
+	}{
+		{"ipis <= 1000", lost, "1 event was lost"},
+		{"rate == 0/s", func(r *Report) { r.Rows = nil; r.Lost = 2 }, "2 events were lost"},
+		{"ipis >= 600", lost, ""},
+		{"lost <= 1", lost, ""},
+		{"ipis <= 1000", func(r *Report) { r.Incomplete = "cut" }, "not complete: cut"},
+		{"rate < 1/s", func(r *Report) { r.Duration = 0 }, "no time has passed"},
+		{"cost < 1us", func(r *Report) {
+			for i := range r.Rows {
+				r.Rows[i].CostNS = 0
+			}
+		}, "not measured"},
+		{"ipis(comm=x) == 0", func(r *Report) { r.Folded = 1 }, "too many rows"},
+		{"ipis == 643", func(r *Report) { r.Folded = 1 }, ""},
+	} {
+		a, err := ParseAssertion(test.expr, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := complete()
+		test.change(r)
+		failures := a.Check(r)
+		if test.reason == "" {
+			if len(failures) > 0 {
+				t.Errorf("%s: %v", test.expr, failures)
+			}
+			continue
+		}
+		if len(failures) != 1 || !strings.Contains(failures[0].Reason, test.reason) || !strings.Contains(failures[0].String(), test.reason) {
+			t.Errorf("%s: got %v, want %q", test.expr, failures, test.reason)
+		}
+	}
+}
+
+func TestFailureText(t *testing.T) {
+	a, err := ParseAssertion("ipis(cpu=2) <= 0 && lost == 0 &&  rate<1/s", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := complete()
+	for i := range 20 {
+		row := kernelRow(2, ipi.Other, 1)
+		row.Sender = ipi.Sender{PID: 100 + i, Comm: "x"}
+		r.Rows = append(r.Rows, row)
+	}
+	failures := a.Check(r)
+	if len(failures) != 2 || failures[1].Text != "rate<1/s" || failures[1].Found != "22.1/s (663 IPIs in 30.0 s)" {
+		t.Fatalf("got %+v", failures)
+	}
+	golden(t, "failure.text", []byte(failures[0].String()))
+}
+
+func TestAssertionErrors(t *testing.T) {
+	for _, test := range []struct {
+		expr     string
+		at       int
+		expected string // a part of it
+		found    string
+	}{
+		{"", 0, "a quantity: ipis, queued, rate, cost, self_ipis or lost", "the end"},
+		{"ipi <= 0", 0, "a quantity", `"ipi"`},
+		{"ipis", 4, "an operator: <=, >=, ==, !=, < or >, or conditions", "the end"},
+		{"ipis = 0", 5, "an operator", `"="`},
+		{"ipis(cpu=2) = 0", 12, "an operator: <=, >=, ==, !=, < or >", `"="`},
+		{"ipis <= ", 8, "a whole number", "the end"},
+		{"ipis <= -1", 8, "a whole number", `"-1"`},
+		{"ipis <= 1.5", 8, "a whole number", `"1.5"`},
+		{"ipis <= 99999999999999999999", 8, "fits into 64 bits", `"99999999999999999999"`},
+		{"ipis <= 1/s", 9, "it is rate that is per time", `"/s"`},
+		{"ipis <= 1 2", 10, "&& or the end", `"2"`},
+		{"ipis <= 1 || lost == 0", 10, "&& or the end", `"||"`},
+		{"ipis <= 1 &&", 12, "a quantity", "the end"},
+		{"ipis(", 5, "a field of rows: cpu, pid, kind", "the end"},
+		{"ipis()", 5, "a field of rows", `")"`},
+		{"ipis(node=1)", 5, "a field of rows", `"node=1"`},
+		{"ipis(cpu 2)", 9, "= behind cpu", `"2"`},
+		{"ipis(cpu=)", 9, "a CPU number from 0 to 3", `")"`},
+		{"ipis(cpu=2-9) < 1", 11, "a CPU number from 0 to 3", `"9"`},
+		{"ipis(cpu=3-2) < 1", 11, "at least 3", `"2"`},
+		{"ipis(cpu=2 3) < 1", 11, "a comma or the ) of the ( at character 5", `"3"`},
+		{"ipis(cpu=2,cpu=3) < 1", 4, "one condition on cpu", `"("`},
+		{"ipis(pid=x) < 1", 9, "the number of a process", `"x"`},
+		{"ipis(pid=99999999999999999999) < 1", 9, "the number of a process", `"99999999999999999999"`},
+		{"ipis(kind=tbl) < 1", 10, "call, tlb, resched, irq_work or other", `"tbl"`},
+		{`ipis(kind="tlb|x") < 1`, 15, "call, tlb, resched, irq_work or other", `"x\""`},
+		{"ipis(comm=) < 1", 10, "a pattern such as chrony*", `")"`},
+		{`ipis(comm="x) < 1`, 17, `the " that ends the pattern at character 11`, "the end"},
+		{"ipis(comm=x < 1", 12, "a comma or the )", `"<"`},
+		{"lost(cpu=2) == 0", 4, "an operator", `"("`},
+		{"rate < 1", 8, "/s, /min or /h", "the end"},
+		{"rate < 1/d", 9, "a unit: s, min or h", `"d"`},
+		{"rate < ./s", 7, "a number such as", `"./s"`},
+		{"rate < 1.2.3/s", 7, "a number such as", `"1.2.3/s"`},
+		{"cost < 5", 8, "a unit: ns, us, ms or s", "the end"},
+		{"cost < us", 7, "a time such as", `"us"`},
+		{"\x1b[2J", 0, "a quantity", `"\x1b[2J"`},
+	} {
+		_, err := ParseAssertion(test.expr, 4)
+		var e *AssertError
+		if !errors.As(err, &e) {
+			t.Errorf("%q: error %v", test.expr, err)
+			continue
+		}
+		if e.Pos != test.at || !strings.Contains(e.Expected, test.expected) || e.Found != test.found {
+			t.Errorf("%q: got %+v, want at %d %q, found %s", test.expr, e, test.at, test.expected, test.found)
+		}
+		if strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%q: %q", test.expr, err)
+		}
+	}
+	_, err := ParseAssertion("ipis(cpu=2-9) < 1", 4)
+	want := "assertion: expected a CPU number from 0 to 3, found \"9\"\n  ipis(cpu=2-9) < 1\n             ^"
+	if err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// FuzzParseAssertion: no panic, positions inside the expression, and the text of the terms is
+// an assertion that says the same.
+func FuzzParseAssertion(f *testing.F) {
+	for _, s := range []string{
+		"ipis <= 0", "ipis(cpu=2,kind=tlb) < 10", "rate < 1/s", `cost(comm="java*|node") <= 250us && lost == 0`,
+		"ipis(cpu=2-", "rate(cpu=0,1,pid=3)!=.5/min", "ipis(cpu=all:1/2) > 1", "(((", "ipis(comm='", "cost>1e9s",
+	} {
+		f.Add(s)
+	}
+	r := complete()
+	f.Fuzz(func(t *testing.T, expr string) {
+		a, err := ParseAssertion(expr, 4)
+		if err != nil {
+			var e *AssertError
+			if !errors.As(err, &e) || e.Pos < 0 || e.Pos > len(expr) || e.Expected == "" || e.Found == "" || err.Error() == "" {
+				t.Fatalf("%q: %+v", expr, err)
+			}
+			return
+		}
+		var texts []string
+		for _, x := range a.terms {
+			texts = append(texts, x.text)
+		}
+		again, err := ParseAssertion(strings.Join(texts, " && "), 4)
+		if err != nil {
+			t.Fatalf("%q: %v", expr, err)
+		}
+		first, second := a.Check(r), again.Check(r)
+		if len(first) != len(second) {
+			t.Fatalf("%q: %v and %v", expr, first, second)
+		}
+		for i := range first {
+			if first[i].String() != second[i].String() {
+				t.Fatalf("%q: %v and %v", expr, first[i], second[i])
+			}
+		}
+	})
+}
+
+// TestAssertBig: 100,000 rows are judged in a moment.
+func TestAssertBig(t *testing.T) {
+	r := &Report{Rows: many(100_000), Duration: time.Second}
+	a, err := ParseAssertion("ipis(comm=worker[ab],cpu=0-31) <= 0", 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failures := a.Check(r)
+	if len(failures) != 1 || len(strings.Split(failures[0].String(), "\n")) != 13 || !strings.Contains(failures[0].String(), "rows more") {
+		t.Errorf("got %v", failures)
+	}
+}

@@ -1,0 +1,257 @@
+package ipireport
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+)
+
+// record writes snapshots as the command does.
+func record(t testing.TB, meta Meta, snapshots []Snapshot, end bool) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	r, err := NewRecorder(&b, meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewCollector(meta)
+	for _, s := range snapshots {
+		if err := r.Write(c.Add(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if end {
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Bytes()
+}
+
+// zipped makes a file of lines.
+func zipped(lines ...string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	for _, l := range lines {
+		io.WriteString(z, l+"\n")
+	}
+	z.Close()
+	return b.Bytes()
+}
+
+func sorted(r *Report) *Report {
+	slices.SortFunc(r.Rows, compareRows)
+	return r
+}
+
+// TestRecord: what is read is what was seen live, rows, times, stacks and all.
+func TestRecord(t *testing.T) {
+	snapshots := sampleSnapshots()
+	stacked := chrony(3, "close", "", 9)
+	stacked.StackID = 4
+	snapshots[1].Rows = append(snapshots[1].Rows, stacked)
+	snapshots[1].Stacks = map[int32][]string{4: {"a", "b"}}
+	live := NewCollector(sampleMeta())
+	for _, s := range snapshots {
+		live.Add(s)
+	}
+	c, err := ReadRecord(bytes.NewReader(record(t, sampleMeta(), snapshots, true)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := sorted(c.Report()), sorted(live.Report()); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// TestRecordTruncated cuts a record at every byte: what was read is a prefix of the
+// snapshots, never less than before, and the error says where it ends.
+func TestRecordTruncated(t *testing.T) {
+	file := record(t, sampleMeta(), sampleSnapshots(), true)
+	last, seen := 0, map[int]bool{}
+	for n := range file {
+		c, err := ReadRecord(bytes.NewReader(file[:n]))
+		var e *RecordError
+		if !errors.As(err, &e) {
+			t.Fatalf("cut at %d: error %v", n, err)
+		}
+		if c == nil {
+			if last > 0 {
+				t.Fatalf("cut at %d: nothing read, more before", n)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrTruncated) {
+			t.Fatalf("cut at %d: %v is not ErrTruncated", n, err)
+		}
+		r := c.Report()
+		if e.Snapshots < last || r.Duration != time.Duration(e.Snapshots)*10*time.Second || e.At != r.Duration {
+			t.Fatalf("cut at %d: %v, before that %d snapshots", n, err, last)
+		}
+		if e.Snapshots == 3 && r.sum().ipis != 643 || r.Incomplete == "" {
+			t.Fatalf("cut at %d: %+v", n, r)
+		}
+		last = e.Snapshots
+		seen[last] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("numbers of snapshots met: %v, want 0 to 3", seen)
+	}
+}
+
+// TestRecordKilled: without Close, all snapshots written are there.
+func TestRecordKilled(t *testing.T) {
+	c, err := ReadRecord(bytes.NewReader(record(t, sampleMeta(), sampleSnapshots(), false)))
+	if !errors.Is(err, ErrTruncated) || !strings.Contains(err.Error(), "3 snapshots, up to 30.0 s") {
+		t.Errorf("error %v", err)
+	}
+	if r := c.Report(); r.sum().ipis != 643 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// TestRecordDamaged flips a bit in each byte: an error or, in what gzip ignores, the whole run.
+func TestRecordDamaged(t *testing.T) {
+	file := record(t, sampleMeta(), sampleSnapshots(), true)
+	for i := range file {
+		bad := bytes.Clone(file)
+		bad[i] ^= 0x10
+		c, err := ReadRecord(bytes.NewReader(bad))
+		if err == nil && c.Report().sum().ipis != 643 {
+			t.Errorf("byte %d changed: no error, %d IPIs", i, c.Report().sum().ipis)
+		}
+	}
+}
+
+func TestRecordErrors(t *testing.T) {
+	head := `{"format":"quietpatch-trace","version":1,"meta":{}}`
+	for _, test := range []struct {
+		name  string
+		file  []byte
+		parts string // of the error, separated by |
+	}{
+		{"empty", nil, "line 1|expected a record of quietpatch trace (gzip)"},
+		{"text", []byte("hello, this is not a record"), "line 1|expected a record of quietpatch trace (gzip)"},
+		{"format", zipped(`{"format":"x","version":1}`), `line 1|format "quietpatch-trace", found "x"`},
+		{"version", zipped(`{"format":"quietpatch-trace","version":2}`), "version 1 of the format, found 2"},
+		{"json", zipped(head, `{"at_ns":1}`, `{"at_ns":`), "line 3|object of JSON|1 snapshot,"},
+		{"back", zipped(head, `{"at_ns":5}`, `{"at_ns":4}`), "line 3|a time from 5 ns on, found 4"},
+		{"cpu", zipped(head, `{"rows":[{"cpu":0,"kind":"call"},{"cpu":8192}]}`), "line 2|row 2|a CPU from 0 to 8191, found 8192"},
+		{"negative", zipped(head, `{"rows":[{"cpu":-1}]}`), "found -1"},
+		{"open", zipped(head, `{"more":true}`, `{"end":true}`), "line 3|the other rows of the snapshot"},
+		{"behind", zipped(head, `{"end":true}`, `{}`), "line 2|behind the last line"},
+		{"long", zipped(head, `{"x":"`+strings.Repeat("x", recordLineMax)+`"}`), "line 2|at most"},
+	} {
+		_, err := ReadRecord(bytes.NewReader(test.file))
+		var e *RecordError
+		if !errors.As(err, &e) {
+			t.Errorf("%s: error %v", test.name, err)
+			continue
+		}
+		for _, part := range strings.Split(test.parts, "|") {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %q is not in: %v", test.name, part, err)
+			}
+		}
+	}
+}
+
+// TestRecordNewer: fields and kinds of later versions do no harm.
+func TestRecordNewer(t *testing.T) {
+	c, err := ReadRecord(bytes.NewReader(zipped(`{"format":"quietpatch-trace","version":1,"new":1,"meta":{"new":2}}`,
+		`{"at_ns":1,"new":3,"rows":[{"cpu":1,"kind":"nmi","ipis":2,"new":4}]}`, `{"end":true}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.Report(); len(r.Rows) != 1 || r.Rows[0].Kind != ipi.Other || r.Rows[0].IPIs != 2 || r.Rows[0].StackID != -1 {
+		t.Errorf("got %+v", r.Rows)
+	}
+}
+
+// TestRecordBig: a snapshot of 100,000 rows is in many lines, and all come back.
+func TestRecordBig(t *testing.T) {
+	rows := many(100_000)
+	stacks := map[int32][]string{}
+	for i := range int32(2500) {
+		stacks[i] = []string{"f", "g"}
+	}
+	file := record(t, Meta{}, []Snapshot{{At: 1, Rows: rows, Stacks: stacks}, {At: 2, Rows: rows}}, true)
+	c, err := ReadRecord(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Report()
+	var want uint64
+	for i := range rows {
+		want += rows[i].IPIs
+	}
+	if len(r.Rows) != len(rows) || r.sum().ipis != want || len(r.Stacks) != len(stacks) || r.Duration != 2 {
+		t.Errorf("%d rows, %d IPIs, %d stacks, duration %v", len(r.Rows), r.sum().ipis, len(r.Stacks), r.Duration)
+	}
+	if len(file) > 2<<20 {
+		t.Errorf("the file has %d bytes", len(file))
+	}
+}
+
+func TestRecorderErrors(t *testing.T) {
+	if _, err := NewRecorder(brokenWriter{}, Meta{}); !errors.Is(err, errBroken) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// FuzzReadRecord: no panic for any lines; what is read can be shown and recorded again.
+func FuzzReadRecord(f *testing.F) {
+	for _, s := range []string{
+		`{"at_ns":1,"rows":[{"cpu":1,"kind":"tlb","ipis":2,"stack":1}],"stacks":{"1":["a"]}}` + "\n" + `{"end":true}`,
+		`{"more":true}` + "\n" + `{"at_ns":7}`, `{"at_ns":-1}`, `{"rows":[{"cpu":99999}]}`, `null`, "",
+		`{"at_ns":9223372036854775807,"lost":18446744073709551615,"rows":[{"cpu":8191,"comm":"\u001b","ipis":18446744073709551615,"stack":-5}]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, lines []byte) {
+		c, err := ReadRecord(bytes.NewReader(zipped(`{"format":"quietpatch-trace","version":1,"meta":{"cpus":4}}`, string(lines))))
+		var e *RecordError
+		if err != nil && (!errors.As(err, &e) || e.Line < 1) {
+			t.Fatalf("error %v", err)
+		}
+		if c == nil {
+			return
+		}
+		r := c.Report()
+		for name, form := range forms() {
+			if err := form(r, io.Discard); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		again, err := ReadRecord(bytes.NewReader(record(t, r.Meta, []Snapshot{{
+			At: r.Duration, Rows: r.Rows, Lost: r.Lost, SelfIPIs: r.SelfIPIs, Stacks: r.Stacks}}, true)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := again.Report(); a.sum() != r.sum() || a.Lost != r.Lost || a.Duration != r.Duration {
+			t.Fatalf("again %+v, first %+v", a, r)
+		}
+	})
+}
+
+// FuzzReadFile: no panic for files that are no records.
+func FuzzReadFile(f *testing.F) {
+	file := record(f, sampleMeta(), sampleSnapshots(), true)
+	f.Add(file)
+	f.Add(file[:len(file)/2])
+	f.Add([]byte("\x1f\x8b"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		c, err := ReadRecord(bytes.NewReader(file))
+		if c == nil && err == nil || err != nil && c != nil && c.Report().Incomplete == "" {
+			t.Fatalf("collector %v, error %v", c, err)
+		}
+	})
+}
