@@ -1,0 +1,25 @@
+package ipibpf
+
+import "testing"
+
+// TestCheck: the check and the start agree, and every event says what is lost without it.
+func TestCheck(t *testing.T) {
+	ok := true
+	for _, f := range Check() {
+		t.Logf("%+v", f)
+		ok = ok && (f.OK || !f.Needed)
+		if f.Name == "" || f.Lost == "" || !f.OK && f.Why == "" {
+			t.Errorf("%+v: something is not said", f)
+		}
+	}
+	tr, err := Open(Options{})
+	if err == nil {
+		tr.Close()
+	}
+	if ok != (err == nil) {
+		t.Errorf("the check says %v, the start %v", ok, err)
+	}
+	if len(lostWithout) != len(events) {
+		t.Errorf("%d events, of %d is said what is lost", len(events), len(lostWithout))
+	}
+}
