@@ -50,7 +50,7 @@ func (c *Collector) Add(s Snapshot) Step {
 	return step
 }
 
-// Report returns all that is known now.
+// Report returns all that is known now. Reports may share what no longer changes: they are for reading.
 func (c *Collector) Report() *Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,9 +63,9 @@ func (c *Collector) Report() *Report {
 	for _, row := range c.rows {
 		r.Rows = append(r.Rows, *row)
 	}
-	for _, s := range c.slices {
-		s.IPIs = maps.Clone(s.IPIs)
-		r.Timeline = append(r.Timeline, s)
+	r.Timeline = slices.Clone(c.slices)
+	if n := len(r.Timeline); n > 0 { // only the last one changes, see addSlice
+		r.Timeline[n-1].IPIs = maps.Clone(r.Timeline[n-1].IPIs)
 	}
 	return r
 }
@@ -201,16 +201,16 @@ func (c *Collector) addSlice(s Slice) {
 	if len(c.slices) <= slicesMax {
 		return
 	}
-	half := c.slices[:0]
+	half := make([]Slice, 0, slicesMax)
 	for i := 0; i < len(c.slices); i += 2 {
 		one := c.slices[i]
 		if i+1 < len(c.slices) {
+			one.IPIs = maps.Clone(one.IPIs) // a report may have it
 			one.join(c.slices[i+1])
 		}
 		c.sliced = max(c.sliced, one.To-one.From)
 		half = append(half, one)
 	}
-	clear(c.slices[len(half):])
 	c.slices = half
 }
 

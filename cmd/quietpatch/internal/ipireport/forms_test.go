@@ -67,7 +67,7 @@ func TestOrder(t *testing.T) {
 func TestHostileTerminal(t *testing.T) {
 	r := hostileReport()
 	texts := map[string]string{"failure": (&Failure{Text: hostileName, Reason: hostileName, lines: r.lines(Options{PerCPU: true})}).String()}
-	for _, name := range []string{"text", "folded", "metrics"} {
+	for _, name := range []string{"text", "folded", "metrics", "json"} {
 		texts[name] = write(t, forms()[name], r)
 	}
 	var b bytes.Buffer
@@ -184,6 +184,13 @@ func TestJSON(t *testing.T) {
 	}
 	if len(got.Rows) != 8 || got.Lost != 2 || got.Self != 126 {
 		t.Fatalf("got %+v", got)
+	}
+	var hostile JSON
+	if err := json.Unmarshal([]byte(write(t, forms()["json"], hostileReport())), &hostile); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.ToValidUTF8(hostileName, "\ufffd"); hostile.Rows[0].Comm != want {
+		t.Errorf("got %q, want %q", hostile.Rows[0].Comm, want)
 	}
 	var first []string
 	for i := range got.Rows {

@@ -1,11 +1,15 @@
 package ipireport
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
@@ -140,12 +144,40 @@ func entries(want func(*remedy.Entry) bool) []remedy.Entry {
 	return slices.DeleteFunc(t.Entries(), func(e remedy.Entry) bool { return !want(&e) })
 }
 
-// WriteJSON writes the report as one object, see [JSON].
+// WriteJSON writes the report as one object, see [JSON]. What would do something to a terminal
+// is escaped.
 func (r *Report) WriteJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(r.JSON())
+	if err := e.Encode(r.JSON()); err != nil {
+		return err
+	}
+	_, err := w.Write(escapeJSON(b.Bytes()))
+	return err
+}
+
+// escapeJSON escapes what encoding/json leaves as it is: DEL, C1 and format characters, marks.
+// They can only be in strings.
+func escapeJSON(text []byte) []byte {
+	harmless := func(r rune) bool { return r == '\n' || printable(r) }
+	if bytes.IndexFunc(text, func(r rune) bool { return !harmless(r) }) < 0 {
+		return text
+	}
+	escaped := make([]byte, 0, len(text)+len(text)/8)
+	for _, r := range string(text) {
+		switch {
+		case harmless(r):
+			escaped = utf8.AppendRune(escaped, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			escaped = fmt.Appendf(escaped, `\u%04x\u%04x`, high, low)
+		default:
+			escaped = fmt.Appendf(escaped, `\u%04x`, r)
+		}
+	}
+	return escaped
 }
 
 // oneLine takes the line breaks out of a text of the table.

@@ -93,7 +93,8 @@ func (m *Metrics) sums(r *Report) (map[labels]*sum, []labels) {
 		all[l].cost += s.cost
 	}
 	for _, row := range r.Rows {
-		add(labels{row.CPU, row.Kind, functionName(row.Cause), row.Sender.Comm, originText(&row.Origin)},
+		// Cleaned here, so that no two series look the same.
+		add(labels{row.CPU, ipi.Kind(clean(string(row.Kind))), clean(functionName(row.Cause)), clean(row.Sender.Comm), originText(&row.Origin)},
 			sum{ipis: row.IPIs, queued: row.Queued, cost: row.CostNS})
 	}
 	var fresh []labels
@@ -131,7 +132,7 @@ func (l labels) row(s *sum) ipi.Row {
 }
 
 // label escapes a value as the format wants it. What [clean] makes of control characters has
-// a backslash, which is escaped in turn.
+// a backslash, which is escaped in turn; cleaning twice changes nothing.
 func label(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(clean(s))
 }

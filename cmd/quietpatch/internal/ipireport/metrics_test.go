@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 )
 
 var (
@@ -54,6 +56,17 @@ func TestMetricsFormat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			parseMetrics(t, write(t, func(r *Report, w io.Writer) error { return NewMetrics(0).Write(w, r) }, r))
 		})
+	}
+}
+
+// TestMetricsAlike: names that look the same when they are escaped are one series.
+func TestMetricsAlike(t *testing.T) {
+	a, b := chrony(2, "close", "", 3), chrony(2, "close", "", 4)
+	a.Sender.Comm, b.Sender.Comm = "x\x1b", `x\x1b`
+	r := &Report{Rows: []ipi.Row{a, b}}
+	samples := parseMetrics(t, write(t, forms()["metrics"], r))
+	if v := samples[`quietpatch_ipis_total{cpu="2",kind="call",cause="do_sync_core",comm="x\\x1b",origin="close, workqueue netstamp_clear"}`]; v != 7 {
+		t.Errorf("got %v", samples)
 	}
 }
 

@@ -50,7 +50,7 @@ func kernelRow(cpu int, kind ipi.Kind, n uint64) ipi.Row {
 }
 
 // hostileName is what prctl(PR_SET_NAME) and mkdir let anybody choose.
-const hostileName = "</td><script>\x1b[2J\x9b31m\n#\u202eevil;\"\\'&{}\xff\u0301"
+const hostileName = "</td><script>\x1b[2J\x9b31m\u009b2J\x7f\U000e0001\n#\u202eevil;\"\\'&{}\xff\u0301"
 
 func hostileRow() ipi.Row {
 	k := ipi.Key{CPU: 3, Kind: ipi.Kind(hostileName), Cause: hostileName, StackID: 7}

@@ -14,15 +14,14 @@ import (
 // clean returns text that does nothing to a terminal: what is not printable, marks that
 // would sit on other characters, and bytes that are no UTF-8 become escapes such as \x1b.
 func clean(s string) string {
-	ok := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) && !unicode.Is(unicode.M, r) }
-	if !strings.ContainsFunc(s, func(r rune) bool { return !ok(r) }) {
+	if !strings.ContainsFunc(s, func(r rune) bool { return !printable(r) }) {
 		return s
 	}
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		switch {
-		case ok(r):
+		case printable(r):
 			b.WriteString(s[i : i+n])
 		case r < utf8.RuneSelf || n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
@@ -32,6 +31,10 @@ func clean(s string) string {
 		i += n
 	}
 	return b.String()
+}
+
+func printable(r rune) bool {
+	return r != utf8.RuneError && unicode.IsPrint(r) && !unicode.Is(unicode.M, r)
 }
 
 // short returns at most n characters of a text.
