@@ -26,3 +26,12 @@ type Snapshot struct {
 	SelfIPIs uint64
 	Stacks   map[int32][]string // functions of the stacks of the rows, innermost first
 }
+
+// Finding is one means that the tracer uses, and whether it is there.
+type Finding struct {
+	Name   string
+	OK     bool
+	Needed bool   // without it there is no eBPF backend at all
+	Why    string // it is not there, or how it is
+	Lost   string // what a report lacks without it
+}

@@ -12,15 +12,6 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// Finding is one means that the tracer uses, and whether it is there.
-type Finding struct {
-	Name   string
-	OK     bool
-	Needed bool   // without it there is no eBPF backend at all
-	Why    string // it is not there, or how it is
-	Lost   string // what a report lacks without it
-}
-
 // Check looks which means exist here. It changes nothing and starts no event.
 func Check() []Finding {
 	spec, err := btf.LoadKernelSpec()
