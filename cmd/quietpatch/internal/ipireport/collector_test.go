@@ -30,6 +30,24 @@ func TestDropped(t *testing.T) {
 	}
 }
 
+// TestBackendStartsAgain: each counter that goes down alone is seen to have begun again.
+func TestBackendStartsAgain(t *testing.T) {
+	c := NewCollector(Meta{})
+	row := func(ipis, queued, cost uint64) []ipi.Row {
+		r := chrony(2, "close", "", 0)
+		r.IPIs, r.Queued, r.CostNS = ipis, queued, cost
+		return []ipi.Row{r}
+	}
+	c.Add(Snapshot{At: 1, Rows: row(5, 5, 5), Lost: 9, SelfIPIs: 9})
+	c.Add(Snapshot{At: 2, Rows: row(4, 6, 6), Lost: 2, SelfIPIs: 3})
+	c.Add(Snapshot{At: 3, Rows: row(6, 5, 8), Lost: 2, SelfIPIs: 3})
+	c.Add(Snapshot{At: 4, Rows: row(7, 6, 1), Lost: 3, SelfIPIs: 3})
+	r := c.Report()
+	if s := r.sum(); s.ipis != 5+4+6+7 || s.queued != 5+6+5+6 || s.cost != 5+6+8+1 || r.Lost != 9+2+1 || r.SelfIPIs != 9+3 {
+		t.Errorf("got %+v, lost %d, self %d", s, r.Lost, r.SelfIPIs)
+	}
+}
+
 // TestSameKeyTwice: rows of one snapshot with the same key are one.
 func TestSameKeyTwice(t *testing.T) {
 	c := NewCollector(Meta{})

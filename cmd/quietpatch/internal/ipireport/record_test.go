@@ -183,7 +183,7 @@ func TestRecordBig(t *testing.T) {
 	for i := range int32(2500) {
 		stacks[i] = []string{"f", "g"}
 	}
-	file := record(t, Meta{}, []Snapshot{{At: 1, Rows: rows, Stacks: stacks}, {At: 2, Rows: rows}}, true)
+	file := record(t, Meta{}, []Snapshot{{At: 1, Rows: rows[:1], Stacks: stacks}, {At: 2, Rows: rows}}, true)
 	c, err := ReadRecord(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
