@@ -128,6 +128,29 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
+// TestReportStays: what comes later does not show in a report that somebody has.
+func TestReportStays(t *testing.T) {
+	c := NewCollector(Meta{})
+	total := func(r *Report) (n uint64) {
+		for _, s := range r.Timeline {
+			for _, ipis := range s.IPIs {
+				n += ipis
+			}
+		}
+		return n
+	}
+	var reports []*Report
+	for i := range uint64(3 * slicesMax) {
+		c.Add(Snapshot{At: time.Duration(i+1) * time.Second, Rows: []ipi.Row{kernelRow(1, ipi.Call, i+1)}})
+		reports = append(reports, c.Report())
+	}
+	for i, r := range reports {
+		if n := uint64(i + 1); r.sum().ipis != n || total(r) != n {
+			t.Fatalf("report %d: %d IPIs in rows, %d in the timeline", n, r.sum().ipis, total(r))
+		}
+	}
+}
+
 func TestMerge(t *testing.T) {
 	r := sampleCollector().Report()
 	for _, test := range []struct {
