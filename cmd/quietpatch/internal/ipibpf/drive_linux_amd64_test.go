@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 )
 
 // The scenarios run in a process of their own, so that they have a name and a number, and
@@ -21,9 +23,18 @@ import (
 const (
 	driveEnv = "IPIBPF_DRIVE" // scenario
 	timesEnv = "IPIBPF_TIMES"
+	spinMost = 20 * time.Second // if the driver is stuck
 	sender   = 0
-	victim   = 1
 )
+
+// victim is the CPU that is interrupted; the next one is used where there must be two. The
+// environment can name one that is isolated.
+var victim = func() int {
+	if cpu, err := strconv.Atoi(os.Getenv("IPIBPF_VICTIM")); err == nil {
+		return cpu
+	}
+	return 1
+}()
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(driveEnv); name != "" {
@@ -44,6 +55,7 @@ var drives = map[string]func(n int) error{
 	"munmap":     driveMunmap,
 	"timer":      driveTimer,
 	"datagram":   driveDatagram,
+	"stats":      driveStats,
 }
 
 // started is a scenario in its process, which waits for the end of its input before it begins.
@@ -80,6 +92,7 @@ func (s *started) finish(t *testing.T) {
 	if err := s.cmd.Wait(); err != nil {
 		t.Fatalf("%v: %v: %s", s.cmd.Env[len(s.cmd.Env)-4:], err, &s.out)
 	}
+	t.Logf("%s", &s.out)
 }
 
 // drive runs a scenario n times and returns the number of its process.
@@ -97,40 +110,64 @@ func pin(cpu int) error {
 	return unix.SchedSetaffinity(0, &set)
 }
 
-// withSpinner runs f on one CPU while another thread of the process spins on the victim, where
-// nothing else can run: a CPU that idles is not always interrupted.
-func withSpinner(f func() error) error {
-	ready, stop, failed := make(chan struct{}), new(atomic.Bool), make(chan error, 1)
-	go spin(ready, stop, failed)
-	if err := pin(sender); err != nil {
-		return err
-	}
-	select {
-	case <-ready:
-	case err := <-failed:
-		return err
-	}
-	time.Sleep(2 * time.Millisecond) // it spins now
-	err := f()
-	stop.Store(true)
-	return err
+// spinner is a thread that spins on a CPU, where nothing else can run then: a CPU that idles is
+// not always interrupted.
+type spinner struct {
+	turns  atomic.Int64
+	stop   atomic.Bool
+	failed chan error
 }
 
-func spin(ready chan struct{}, stop *atomic.Bool, failed chan error) {
-	err := pin(victim)
+// startSpinner returns when the thread spins.
+func startSpinner(cpu int) (*spinner, error) {
+	s := &spinner{failed: make(chan error, 1)}
+	go s.spin(cpu)
+	for begin := time.Now(); s.turns.Load() < 1000; time.Sleep(time.Millisecond) {
+		select {
+		case err := <-s.failed:
+			return nil, err
+		default:
+		}
+		if time.Since(begin) > spinMost {
+			return nil, fmt.Errorf("the thread on CPU %d does not run", cpu)
+		}
+	}
+	return s, nil
+}
+
+func (s *spinner) spin(cpu int) {
+	err := pin(cpu)
 	if err == nil {
 		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
 		err = unix.SchedSetAttr(0, &attr, 0)
 	}
 	if err != nil {
-		failed <- err
+		s.failed <- err
 		return
 	}
-	close(ready)
-	for end := time.Now().Add(5 * time.Second); !stop.Load() && time.Now().Before(end); {
+	for end := time.Now().Add(spinMost); !s.stop.Load() && time.Now().Before(end); {
+		s.turns.Add(1)
 	}
 	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
 	_ = unix.SchedSetAttr(0, &attr, 0)
+}
+
+// withSpinner runs f on one CPU while another thread of the process spins on the victim, and
+// prints what that received.
+func withSpinner(f func() error) error {
+	if err := pin(sender); err != nil {
+		return err
+	}
+	s, err := startSpinner(victim)
+	if err != nil {
+		return err
+	}
+	defer s.stop.Store(true)
+	before, start := interrupts.Read(), time.Now()
+	err = f()
+	took := time.Since(start)
+	fmt.Printf("CPU %d received %+v in %v\n", victim, interrupts.Read().IPIsSince(before, victim), took)
+	return err
 }
 
 func membarrier(cmd uintptr) error {
@@ -275,6 +312,22 @@ func driveDatagram(n int) error {
 			for end := time.Now().Add(time.Second); got.Load() <= int64(i) && time.Now().Before(end); {
 			}
 			time.Sleep(50 * time.Microsecond) // it waits again
+		}
+		return nil
+	})
+}
+
+// driveStats turns the key of the statistics of BPF programs on and off, which makes all
+// CPUs serialize.
+func driveStats(n int) error {
+	const file = "/proc/sys/kernel/bpf_stats_enabled"
+	return withSpinner(func() error {
+		for range n {
+			for _, value := range []string{"1", "0"} {
+				if err := os.WriteFile(file, []byte(value), 0); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})

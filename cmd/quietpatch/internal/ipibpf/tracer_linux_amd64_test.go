@@ -1,10 +1,13 @@
 package ipibpf
 
 import (
-	"runtime"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 )
@@ -12,10 +15,14 @@ import (
 // open starts a tracer for the victim, or skips the test and says what is missing.
 func open(t *testing.T, opts Options) *Tracer {
 	t.Helper()
-	if runtime.NumCPU() <= victim {
-		t.Skipf("CPU %d is missing", victim)
+	if opts.Victims == nil {
+		opts.Victims = ipi.MakeCPUs(victim)
 	}
-	opts.Victims = ipi.MakeCPUs(victim)
+	for cpu := range opts.Victims.All() {
+		if _, err := os.Stat(fmt.Sprintf("/sys/devices/system/cpu/cpu%d", cpu)); err != nil {
+			t.Skipf("CPU %d is missing", cpu)
+		}
+	}
 	start := time.Now()
 	tr, err := Open(opts)
 	if err != nil {
@@ -96,5 +103,37 @@ func TestMunmap(t *testing.T) {
 	})
 	if got.IPIs < n || got.IPIs > n+n/10 {
 		t.Errorf("got %+v, want %d", got, n)
+	}
+}
+
+// TestStats: every CPU that is watched is told to serialize, with an IPI to one of them
+// or, from three CPUs on, to several at once.
+func TestStats(t *testing.T) {
+	const cycles, perCycle = 10, 6
+	old, err := os.ReadFile("/proc/sys/kernel/bpf_stats_enabled")
+	if err != nil || string(old) != "0\n" {
+		t.Skipf("kernel.bpf_stats_enabled is %q, expected 0: %v", old, err)
+	}
+	n, err := ebpf.PossibleCPU()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := ipi.Below(n)
+	for _, victims := range []ipi.CPUs{all, ipi.MakeCPUs(victim), ipi.MakeCPUs(n - 1)} {
+		tr := open(t, Options{Victims: victims})
+		pid := drive(t, "stats", cycles)
+		s := closed(t, tr)
+		for cpu := range all.All() {
+			got := sum(t, s, func(r *ipi.Row) bool {
+				return r.CPU == cpu && r.Cause == "do_sync_core" && r.Sender.PID == pid && r.Origin.Syscall == "write"
+			})
+			want := uint64(0)
+			if victims.Has(cpu) && cpu != sender {
+				want = cycles * perCycle
+			}
+			if got.IPIs != want || got.Queued != want {
+				t.Errorf("victims %v, CPU %d: got %+v, want %d", victims, cpu, got, want)
+			}
+		}
 	}
 }
