@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 )
@@ -98,5 +99,76 @@ func TestProcess(t *testing.T) {
 				t.Errorf("not asked for: %+v", r)
 			}
 		}
+	}
+}
+
+// TestLost: what does not fit into the table is said to be lost, not counted for another.
+func TestLost(t *testing.T) {
+	const n = 100
+	tr := open(t, Options{rowsMax: 1})
+	drive(t, "munmap", 1) // takes the row
+	pid := drive(t, "membarrier", n)
+	s := closed(t, tr)
+	got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid })
+	if s.Lost < n || len(s.Rows) > 1 || got.IPIs > 0 {
+		t.Errorf("got %+v, lost %d, %d rows", got, s.Lost, len(s.Rows))
+	}
+}
+
+// TestRead: reading takes nothing away, and a closed tracer still says what it had.
+func TestRead(t *testing.T) {
+	const n = 50
+	tr := open(t, Options{})
+	pid := drive(t, "membarrier", n)
+	ours := func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" }
+	for range 2 {
+		s, err := tr.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sum(t, s, ours); got.IPIs != n {
+			t.Errorf("got %d", got.IPIs)
+		}
+	}
+	for range 2 {
+		if got := sum(t, closed(t, tr), ours); got.IPIs != n {
+			t.Errorf("closed: got %d", got.IPIs)
+		}
+	}
+	s, err := tr.Read()
+	if got := sum(t, s, ours); err != nil || got.IPIs != n {
+		t.Errorf("read after the end: got %d, %v", got.IPIs, err)
+	}
+}
+
+// BenchmarkIPI says what a membarrier, which is one call and one IPI, takes the sender.
+func BenchmarkIPI(b *testing.B) {
+	for _, bench := range []struct {
+		name string
+		opts *Options
+	}{
+		{"untraced", nil},
+		{"other CPU watched", &Options{Victims: ipi.MakeCPUs(sender)}},
+		{"watched, no cost", &Options{NoCost: true}},
+		{"watched", &Options{}},
+		{"stacks", &Options{Stacks: true}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			if bench.opts != nil {
+				open(b, *bench.opts)
+			}
+			s := start(b, "membarrier", 2000)
+			s.finish(b)
+			var took string
+			if _, after, ok := strings.Cut(s.out.String(), " in "); ok {
+				took = strings.TrimSpace(after)
+			}
+			d, err := time.ParseDuration(took)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(d.Nanoseconds())/2000, "sender_ns")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
 }

@@ -65,7 +65,7 @@ type started struct {
 	out   bytes.Buffer
 }
 
-func start(t *testing.T, name string, n int) *started {
+func start(t testing.TB, name string, n int) *started {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -86,7 +86,7 @@ func start(t *testing.T, name string, n int) *started {
 func (s *started) pid() int { return s.cmd.Process.Pid }
 
 // finish lets it run to its end.
-func (s *started) finish(t *testing.T) {
+func (s *started) finish(t testing.TB) {
 	t.Helper()
 	s.input.Close()
 	if err := s.cmd.Wait(); err != nil {
@@ -96,7 +96,7 @@ func (s *started) finish(t *testing.T) {
 }
 
 // drive runs a scenario n times and returns the number of its process.
-func drive(t *testing.T, name string, n int) int {
+func drive(t testing.TB, name string, n int) int {
 	t.Helper()
 	s := start(t, name, n)
 	s.finish(t)

@@ -199,15 +199,14 @@ inline_always u64 detail(s32 nr, struct pt_regs *regs)
 	case 54: /* setsockopt: level and option */
 		return regs->si << 32 | (u32)regs->dx;
 	case 28: /* madvise */
-	case 440: /* process_madvise has it as the 4th, which is not read */
-		return nr == 28 ? (u32)regs->dx : 0;
+		return (u32)regs->dx;
 	case 202: /* futex */
 	case 16: /* ioctl */
 	case 72: /* fcntl */
 		return (u32)regs->si;
-	case 321: /* bpf */
-	case 324: /* membarrier: command and flags */
+	case 324: /* membarrier: flags and command */
 		return regs->si << 32 | (u32)regs->di;
+	case 321: /* bpf */
 	case 157: /* prctl */
 	case 158: /* arch_prctl */
 		return (u32)regs->di;

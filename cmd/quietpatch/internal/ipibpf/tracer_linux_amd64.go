@@ -113,6 +113,9 @@ func (t *Tracer) load() error {
 	if !t.opts.Stacks {
 		spec.Maps["stacks"].MaxEntries = 1
 	}
+	if t.opts.rowsMax > 0 {
+		spec.Maps["rows"].MaxEntries = t.opts.rowsMax
+	}
 	if err := t.settle(spec); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // open starts a tracer for the victim, or skips the test and says what is missing.
-func open(t *testing.T, opts Options) *Tracer {
+func open(t testing.TB, opts Options) *Tracer {
 	t.Helper()
 	if opts.Victims == nil {
 		opts.Victims = ipi.MakeCPUs(victim)

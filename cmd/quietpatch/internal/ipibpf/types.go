@@ -15,6 +15,8 @@ type Options struct {
 	TGIDs, PIDs []int32
 	Stacks      bool // walk the sender's kernel stack; that is most of the time an event takes
 	NoCost      bool // do not watch what interrupts cost the victims: fewer events are turned on
+
+	rowsMax uint32 // of the kernel's table, for tests; 0: what the object says
 }
 
 // Snapshot is what was counted since the start. Reading does not reset it.
