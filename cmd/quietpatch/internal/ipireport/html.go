@@ -37,10 +37,7 @@ func (r *Report) WriteHTML(w io.Writer, o Options) error {
 	if o.Top <= 0 {
 		o.Top = 200
 	}
-	d := pageData{Where: "all CPUs", Head: r.head(), LineHead: lineHeader}
-	if r.Meta.Victims != "" {
-		d.Where = "CPUs " + clean(r.Meta.Victims)
-	}
+	d := pageData{Where: r.Meta.where(), Head: r.head(), LineHead: lineHeader}
 	if len(r.Rows) > 0 {
 		d.Timeline = template.HTML(r.timelineSVG())
 		r.fillTables(&d, o)

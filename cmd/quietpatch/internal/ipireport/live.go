@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 )
@@ -100,16 +99,13 @@ func (l *Live) table(step Step, r *Report) string {
 	o.Top = max(1, min(o.top(), height-1-around))
 	lines := r.lines(o)
 	rates := ratesOf(lines, step, o)
-	head := fmt.Sprintf("%s %s  lost %d", span(r.Duration), plural(r.sum().ipis, "IPI"), r.Lost)
-	if r.Meta.Victims != "" {
-		head = "CPUs " + clean(r.Meta.Victims) + "  " + head
-	}
+	head := fmt.Sprintf("%s to %s in %s, %s lost", plural(r.sum().ipis, "IPI"), r.Meta.where(), span(r.Duration), plural(r.Lost, "event"))
 	table := [][]string{{"CPU", "kind", "IPIs", "now/s", "us each", "cause", "sender", "origin", "remedy"}}
 	for i, x := range lines[:min(len(lines), o.top())] {
 		cells := x.cells(i+1, 0)
 		table = append(table, []string{
-			cells[1], cells[2], cells[6], rate(rates[i], step.To-step.From), cells[9],
-			short(cells[3], 32), short(cells[4], 28), short(cells[5], 44), cells[10],
+			cells[1], cells[2], cells[3], rate(rates[i], step.To-step.From), cells[6],
+			short(cells[7], 32), short(cells[8], 28), short(cells[9], 44), cells[10],
 		})
 	}
 	var b strings.Builder
@@ -139,6 +135,3 @@ func ratesOf(lines []line, step Step, o Options) []uint64 {
 	}
 	return rates
 }
-
-// Interval is how often a live table should be drawn.
-const Interval = time.Second

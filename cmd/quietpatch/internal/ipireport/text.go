@@ -40,17 +40,17 @@ func (r *Report) writeHead(b *strings.Builder) {
 // head tells in lines what was watched and what came out.
 func (r *Report) head() []string {
 	s, m := r.sum(), &r.Meta
-	where := "all CPUs"
-	if m.Victims != "" {
-		where = "CPUs " + clean(m.Victims)
+	text := fmt.Sprintf("%s to %s in %s", plural(s.ipis, "IPI"), m.where(), span(r.Duration))
+	if r.Duration > 0 {
+		text += fmt.Sprintf(", %s/s", rate(s.ipis, r.Duration))
 	}
-	text := fmt.Sprintf("%s to %s in %s: %s/s; calls queued: %d", plural(s.ipis, "IPI"), where, span(r.Duration), rate(s.ipis, r.Duration), s.queued)
+	text += fmt.Sprintf("; calls queued: %d", s.queued)
 	if s.cost > 0 {
 		text += fmt.Sprintf("; in handlers: %s, %s us each", time.Duration(s.cost).Round(time.Microsecond), microsEach(s.cost, s.timed))
 	}
-	list := []string{text, fmt.Sprintf("Linux %s, %s, %s; %s", clean(m.Kernel), clean(m.Machine), plural(m.CPUs, "CPU"), clean(m.Mode))}
-	if !m.Start.IsZero() {
-		list[1] += "; started " + m.Start.UTC().Format(time.RFC3339)
+	list := []string{text}
+	if how := m.how(); how != "" {
+		list = append(list, how)
 	}
 	if m.Filter != "" {
 		list = append(list, "filter: "+clean(m.Filter))
@@ -71,6 +71,33 @@ func (r *Report) head() []string {
 		list = append(list, "note: "+clean(n))
 	}
 	return list
+}
+
+// where names the victims.
+func (m *Meta) where() string {
+	if m.Victims == "" {
+		return "all CPUs"
+	}
+	if strings.Trim(m.Victims, "0123456789") == "" {
+		return "CPU " + m.Victims
+	}
+	return "CPUs " + clean(m.Victims)
+}
+
+// how tells by what, on what and when, as far as that is known.
+func (m *Meta) how() string {
+	var parts []string
+	add := func(text string, known bool) {
+		if known {
+			parts = append(parts, text)
+		}
+	}
+	add("Linux "+clean(m.Kernel), m.Kernel != "")
+	add(clean(m.Machine), m.Machine != "")
+	add(plural(m.CPUs, "CPU"), m.CPUs > 0)
+	add(clean(m.Mode), m.Mode != "")
+	add("started "+m.Start.UTC().Format(time.RFC3339), !m.Start.IsZero())
+	return strings.Join(parts, "; ")
 }
 
 func wasWere(n uint64) string {
@@ -175,10 +202,11 @@ func (r *Report) writeMatrix(b *strings.Builder, o Options) {
 	}
 }
 
-// lineHeader and lineFlush are the columns of the table of senders.
-var lineHeader = []string{"#", "CPU", "kind", "cause", "sender", "origin", "IPIs", "per s", "queued", "us each", "remedy"}
+// lineHeader and lineFlush are the columns of the table of senders. Numbers come first, as narrow
+// terminals cut the ends of lines.
+var lineHeader = []string{"#", "CPU", "kind", "IPIs", "per s", "queued", "us each", "cause", "sender", "origin", "remedy"}
 
-const lineFlush = "rlllllrrrrl"
+const lineFlush = "rllrrrrllll"
 
 func (l *line) cells(number int, d time.Duration) []string {
 	origin := originText(&l.Origin)
@@ -186,8 +214,9 @@ func (l *line) cells(number int, d time.Duration) []string {
 		origin = "-"
 	}
 	return []string{
-		strconv.Itoa(number), cpusText(l.cpus), clean(string(l.Kind)), causeText(&l.Key), l.senderText(), origin,
-		strconv.FormatUint(l.IPIs, 10), rate(l.IPIs, d), strconv.FormatUint(l.Queued, 10), microsEach(l.CostNS, l.timed), clean(l.Remedy),
+		strconv.Itoa(number), cpusText(l.cpus), clean(string(l.Kind)),
+		strconv.FormatUint(l.IPIs, 10), rate(l.IPIs, d), strconv.FormatUint(l.Queued, 10), microsEach(l.CostNS, l.timed),
+		causeText(&l.Key), l.senderText(), origin, clean(l.Remedy),
 	}
 }
 
