@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
@@ -222,7 +221,7 @@ func (t *term) compare(r *Report, s sum) (bool, string) {
 		return holds(t.op, perSecond(s.ipis, r.Duration), t.value),
 			fmt.Sprintf("%s/s (%s in %s)", rate(s.ipis, r.Duration), plural(s.ipis, "IPI"), span(r.Duration))
 	case costOf:
-		return holds(t.op, float64(s.cost), t.value), time.Duration(s.cost).String()
+		return holds(t.op, float64(s.cost), t.value), strconv.FormatFloat(float64(s.cost)/1e3, 'f', -1, 64) + "us"
 	case selfOf:
 		return holds(t.op, r.SelfIPIs, t.whole), strconv.FormatUint(r.SelfIPIs, 10)
 	case lostOf:

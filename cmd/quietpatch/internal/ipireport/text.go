@@ -46,7 +46,7 @@ func (r *Report) head() []string {
 	}
 	text += fmt.Sprintf("; calls queued: %d", s.queued)
 	if s.cost > 0 {
-		text += fmt.Sprintf("; in handlers: %s, %s us each", time.Duration(s.cost).Round(time.Microsecond), microsEach(s.cost, s.timed))
+		text += fmt.Sprintf("; in handlers: %s, %s us each", millis(s.cost), microsEach(s.cost, s.timed))
 	}
 	list := []string{text}
 	if how := m.how(); how != "" {

@@ -25,6 +25,8 @@ func clean(s string) string {
 			b.WriteString(s[i : i+n])
 		case r < utf8.RuneSelf || n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
 		default:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		}
@@ -158,6 +160,9 @@ func microsEach(cost, timed uint64) string {
 	}
 	return strconv.FormatFloat(float64(cost)/float64(timed)/1e3, 'f', 1, 64)
 }
+
+// millis prints nanoseconds as milliseconds.
+func millis(ns uint64) string { return strconv.FormatFloat(float64(ns)/1e6, 'f', 3, 64) + " ms" }
 
 // span prints a length of time in seconds.
 func span(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s" }

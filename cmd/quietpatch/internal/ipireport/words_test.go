@@ -12,7 +12,7 @@ func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "chronyd": "chronyd", "kworker/0:1": "kworker/0:1", "größe 漢": "größe 漢",
 		"a\x1b[31mb": `a\x1b[31mb`, "\x00\n\t\x7f": `\x00\x0a\x09\x7f`, "\xff\xc3": `\xff\xc3`, "\u0085\u009b": `\u0085\u009b`,
-		"\u202eabc": `\u202eabc`, "e\u0301": `e\u0301`, "\ufffd": `\ufffd`, "\u2028": `\u2028`, "\u00a0": `\u00a0`,
+		"\u202eabc": `\u202eabc`, "e\u0301": `e\u0301`, "\ufffd": `\ufffd`, "\u2028": `\u2028`, "\u00a0": `\u00a0`, "\U000e0001": `\U000e0001`,
 	} {
 		if got := clean(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
