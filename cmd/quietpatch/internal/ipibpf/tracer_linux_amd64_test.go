@@ -60,7 +60,7 @@ func sum(t *testing.T, s Snapshot, match func(r *ipi.Row) bool) (total ipi.Row) 
 func TestMembarrier(t *testing.T) {
 	const n = 1000
 	tr := open(t, Options{})
-	pid := drive(t, "membarrier", n)
+	pid := driveExactly(t, "membarrier", n)
 	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
 		return r.Kind == ipi.Call && r.Cause == "ipi_sync_core" && r.Sender.PID == pid && r.Origin.Syscall == "membarrier" &&
 			strings.HasPrefix(r.Origin.Detail, "MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE")
@@ -97,11 +97,11 @@ func TestTimestamp(t *testing.T) {
 func TestMunmap(t *testing.T) {
 	const n = 200
 	tr := open(t, Options{})
-	pid := drive(t, "munmap", n)
+	pid := driveExactly(t, "munmap", n)
 	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
 		return r.Kind == ipi.TLB && r.Cause == "flush_tlb_func" && r.Sender.PID == pid && r.Origin.Syscall == "munmap"
 	})
-	if got.IPIs < n || got.IPIs > n+n/10 {
+	if got.IPIs != n || got.Queued != n {
 		t.Errorf("got %+v, want %d", got, n)
 	}
 }
@@ -131,7 +131,8 @@ func TestStats(t *testing.T) {
 			if victims.Has(cpu) && cpu != sender {
 				want = cycles * perCycle
 			}
-			if got.IPIs != want || got.Queued != want {
+			// A CPU that has not yet run what was queued before is not interrupted again.
+			if got.Queued != want || got.IPIs > want || got.IPIs < want*9/10 {
 				t.Errorf("victims %v, CPU %d: got %+v, want %d", victims, cpu, got, want)
 			}
 		}
