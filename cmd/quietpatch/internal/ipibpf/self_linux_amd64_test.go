@@ -29,8 +29,10 @@ func TestSelf(t *testing.T) {
 		if got := sum(t, s, func(r *ipi.Row) bool { return r.Cause == "do_sync_core" && r.Sender.PID == os.Getpid() }); got.IPIs > 0 {
 			t.Errorf("%v: rows have %d of the tracer's own", opts, got.IPIs)
 		}
-		if all := d.Call; s.SelfIPIs == 0 || s.SelfIPIs > all || all-s.SelfIPIs > 60+all/4 {
-			t.Errorf("%d are told, %d came", s.SelfIPIs, all)
+		// The readings are not made in the very moments, and others send, too.
+		const slack = 60
+		if s.SelfIPIs == 0 || s.SelfIPIs > d.Call+slack/4 || d.Call > s.SelfIPIs+slack {
+			t.Errorf("%d are told, %d came", s.SelfIPIs, d.Call)
 		}
 	}
 }

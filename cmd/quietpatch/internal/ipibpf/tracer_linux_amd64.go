@@ -51,28 +51,29 @@ const (
 )
 
 // events are attached in this order and detached in the other. The first one sees what the
-// others cost.
+// others cost. The end of something comes before its begin: else a CPU that is in an interrupt
+// just then would seem to stay there.
 var events = []event{
 	{"send_one", "ipi_send_cpu", needed},
 	{"send_many", "ipi_send_cpumask", needed},
 	{"queue", "csd_queue_cpu", needed},
 	{"work_queued", "workqueue_queue_work", forOrigin},
 	{"work_starts", "workqueue_execute_start", forOrigin},
-	{"softirq_entry", "softirq_entry", forOrigin},
 	{"softirq_exit", "softirq_exit", forOrigin},
-	{"timer_entry", "local_timer_entry", forOrigin},
+	{"softirq_entry", "softirq_entry", forOrigin},
 	{"timer_exit", "local_timer_exit", forOrigin},
-	{"irq_entry", "irq_handler_entry", forOrigin},
+	{"timer_entry", "local_timer_entry", forOrigin},
 	{"irq_exit", "irq_handler_exit", forOrigin},
+	{"irq_entry", "irq_handler_entry", forOrigin},
 	{"call_runs", "csd_function_entry", forCost},
-	{"single_entry", "call_function_single_entry", forCost},
 	{"single_exit", "call_function_single_exit", forCost},
-	{"many_entry", "call_function_entry", forCost},
+	{"single_entry", "call_function_single_entry", forCost},
 	{"many_exit", "call_function_exit", forCost},
-	{"resched_entry", "reschedule_entry", forCost},
+	{"many_entry", "call_function_entry", forCost},
 	{"resched_exit", "reschedule_exit", forCost},
-	{"irq_work_entry", "irq_work_entry", forCost},
+	{"resched_entry", "reschedule_entry", forCost},
 	{"irq_work_exit", "irq_work_exit", forCost},
+	{"irq_work_entry", "irq_work_entry", forCost},
 }
 
 // Open loads the programs and starts to count.
