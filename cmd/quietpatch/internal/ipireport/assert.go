@@ -169,7 +169,7 @@ func (t *term) check(r *Report) (Failure, bool) {
 		return f, true
 	}
 	if upper {
-		f.lines = merge(t.contributing(rows), fold{threads: true})
+		f.lines = merge(t.contributing(rows), fold{threads: true, marks: true})
 	}
 	return f, false
 }
@@ -262,8 +262,8 @@ func (f *Failure) String() string {
 		if origin := originText(&l.Origin); origin != "" {
 			b.WriteString(", " + origin)
 		}
-		if name := remedyOf(&l.Row); name != "" {
-			b.WriteString(", remedy " + clean(name))
+		if l.Remedy != "" {
+			b.WriteString(", remedy " + clean(l.Remedy))
 		}
 		b.WriteByte('\n')
 	}

@@ -166,6 +166,18 @@ func TestMerge(t *testing.T) {
 			t.Errorf("%+v: %d lines with %+v, want %d", test.o, len(lines), s, test.lines)
 		}
 	}
+	// What only marks the process as a Go program does not split lines, if its remedy does not.
+	for syscall, want := range map[string]int{"futex": 1, "tgkill": 2} {
+		a, b := kernelRow(2, ipi.Resched, 1), kernelRow(2, ipi.Resched, 2)
+		a.Origin, b.Origin = ipi.Origin{Syscall: syscall, Detail: "FUTEX_WAKE go"}, ipi.Origin{Syscall: syscall, Detail: "FUTEX_WAKE"}
+		lines := (&Report{Rows: []ipi.Row{a, b}}).lines(Options{})
+		if len(lines) != want || originText(&lines[0].Origin) != syscall+"(FUTEX_WAKE)" {
+			t.Errorf("%s: got %+v, want %d", syscall, lines, want)
+		}
+		if got := len((&Report{Rows: []ipi.Row{a, b}}).JSON().Rows); got != 2 {
+			t.Errorf("%s: %d rows in JSON", syscall, got)
+		}
+	}
 	// Two addresses of one function, two workers, and two stacks are one line.
 	a, b := threaded(2, 901, "x", 1), threaded(2, 901, "x", 2)
 	b.Cause, b.StackID, b.Origin.Via = "flush_tlb_func.constprop.0.cold", 5, "kworker/1:1"

@@ -96,31 +96,18 @@ func (r *Report) JSON() *JSON {
 
 // finest returns all rows with their remedies; without stacks, those of one name are merged.
 func (r *Report) finest() []ipi.Row {
-	known := map[ipi.Key]string{}
 	var rows []ipi.Row
-	if len(r.Stacks) > 0 {
-		rows = slices.Clone(r.Rows)
-		slices.SortFunc(rows, compareRows)
-	} else {
+	if len(r.Stacks) == 0 {
 		for _, l := range merge(r.Rows, fold{}) {
 			rows = append(rows, l.Row)
 		}
+		return rows
 	}
+	rows = slices.Clone(r.Rows)
+	slices.SortFunc(rows, compareRows)
+	known := remedies{}
 	for i := range rows {
-		if rows[i].Remedy != "" {
-			continue
-		}
-		// What rules look at does not depend on these.
-		k := fold{cpus: true, pids: true}.key(rows[i].Key)
-		k.Sender.TID, k.Sender.Cgroup = 0, ""
-		name, ok := known[k]
-		if !ok {
-			if e, found := remedy.Lookup(k); found {
-				name = e.Name
-			}
-			known[k] = name
-		}
-		rows[i].Remedy = name
+		rows[i].Remedy = known.of(&rows[i])
 	}
 	return rows
 }
@@ -133,15 +120,6 @@ func (r *Report) jsonRow(row *ipi.Row) JSONRow {
 		Syscall: row.Origin.Syscall, Detail: row.Origin.Detail, Path: row.Origin.Path, Via: row.Origin.Via,
 		CostNS: row.CostNS, IPIsPerSec: perSecond(row.IPIs, r.Duration), Stack: r.Stacks[row.StackID],
 	}
-}
-
-// entries returns those of the known causes that are wanted.
-func entries(want func(*remedy.Entry) bool) []remedy.Entry {
-	t, err := remedy.Builtin()
-	if err != nil {
-		return nil // a test of package remedy keeps the table whole
-	}
-	return slices.DeleteFunc(t.Entries(), func(e remedy.Entry) bool { return !want(&e) })
 }
 
 // WriteJSON writes the report as one object, see [JSON]. What would do something to a terminal

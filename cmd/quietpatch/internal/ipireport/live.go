@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 )
 
 // Live shows what happens while it happens: a table that is drawn again and again on a terminal,
@@ -125,13 +123,14 @@ func ratesOf(lines []line, step Step, o Options) []uint64 {
 	if len(lines) == 0 {
 		return rates
 	}
-	f := fold{cpus: !o.PerCPU, threads: !o.Threads, pids: lines[0].pids > 0}
-	added := map[ipi.Key]uint64{}
+	f := o.fold()
+	f.pids = lines[0].pids > 0
+	added := map[lineKey]uint64{}
 	for _, l := range merge(step.Rows, f) {
-		added[f.key(l.Key)] = l.IPIs
+		added[f.key(&l.Row)] = l.IPIs
 	}
 	for i := range lines {
-		rates[i] = added[f.key(lines[i].Key)]
+		rates[i] = added[f.key(&lines[i].Row)]
 	}
 	return rates
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
 )
 
 // Options say how much a report for people shows.
@@ -33,43 +32,48 @@ type line struct {
 	timed   uint64   // IPIs of the rows that have a cost
 }
 
-// fold says what keys leave out.
-type fold struct{ cpus, threads, pids bool }
+// fold says what keys leave out; marks are words of details that are only for rules.
+type fold struct{ cpus, threads, pids, marks bool }
+
+// fold returns what a table leaves out, if it has room for all processes.
+func (o Options) fold() fold { return fold{cpus: !o.PerCPU, threads: !o.Threads, marks: true} }
 
 // lines merges the rows of a report for a table, the most IPIs first. Processes that have
 // nothing but their number to tell them apart become one line if there are too many lines.
 func (r *Report) lines(o Options) []line {
-	f := fold{cpus: !o.PerCPU, threads: !o.Threads}
+	f := o.fold()
 	list := merge(r.Rows, f)
 	if len(list) > o.top() && f.threads {
 		f.pids = true
 		list = merge(r.Rows, f)
 	}
-	for i := range list {
-		if list[i].Remedy == "" {
-			if e, ok := remedy.Lookup(list[i].Key); ok {
-				list[i].Remedy = e.Name
-			}
-		}
-	}
 	return list
 }
 
-// merge adds up rows of which the keys are equal but for stacks, workers and what is folded.
+// lineKey is what lines differ in.
+type lineKey struct {
+	ipi.Key
+	remedy string
+}
+
+// merge adds up rows of which the keys are equal but for stacks, workers and what is folded,
+// and finds their remedies.
 func merge(rows []ipi.Row, f fold) []line {
 	type member struct {
 		of *line
 		id int
 	}
-	found := make(map[ipi.Key]*line)
+	found := make(map[lineKey]*line)
 	threads, pids := make(map[member]struct{}), make(map[member]struct{})
+	known := remedies{}
 	for _, r := range rows {
 		r.Cause = functionName(r.Cause)
-		k := f.key(r.Key)
+		r.Remedy = known.of(&r)
+		k := f.key(&r)
 		l, ok := found[k]
 		if !ok {
 			l = &line{Row: r, timed: timed(&r)}
-			l.StackID = -1
+			l.StackID, l.Origin.Detail = -1, k.Origin.Detail
 			found[k] = l
 		} else {
 			l.add(&r)
@@ -86,7 +90,9 @@ func merge(rows []ipi.Row, f fold) []line {
 	for _, l := range found {
 		list = append(list, *l)
 	}
-	slices.SortFunc(list, func(a, b line) int { return compareRows(a.Row, b.Row) })
+	slices.SortFunc(list, func(a, b line) int {
+		return cmp.Or(compareRows(a.Row, b.Row), cmp.Compare(a.Remedy, b.Remedy))
+	})
 	return list
 }
 
@@ -97,7 +103,8 @@ func has[M comparable](set map[M]struct{}, m M) bool {
 	return ok
 }
 
-func (f fold) key(k ipi.Key) ipi.Key {
+func (f fold) key(r *ipi.Row) lineKey {
+	k := r.Key
 	k.StackID = -1
 	k.Origin.Via = ""
 	if f.cpus {
@@ -109,7 +116,10 @@ func (f fold) key(k ipi.Key) ipi.Key {
 	if f.pids {
 		k.Sender.PID = 0
 	}
-	return k
+	if f.marks {
+		k.Origin.Detail = withoutMarks(k.Origin.Detail)
+	}
+	return lineKey{k, r.Remedy}
 }
 
 // add adds a row, and keeps the smallest of what may differ, so that the order of rows
@@ -128,9 +138,6 @@ func (l *line) add(r *ipi.Row) {
 	if l.Origin.Via == "" || r.Origin.Via != "" && r.Origin.Via < l.Origin.Via {
 		l.Origin.Via = r.Origin.Via
 	}
-	if l.Remedy == "" || r.Remedy != "" && r.Remedy < l.Remedy {
-		l.Remedy = r.Remedy
-	}
 }
 
 // functionName cuts off what compilers add to the name of a function that they have changed.
@@ -141,6 +148,15 @@ func functionName(s string) string {
 		}
 	}
 	return s
+}
+
+// withoutMarks takes the word go out of a detail: it says what the process is, not what it did.
+func withoutMarks(detail string) string {
+	const mark = "go"
+	if !strings.Contains(detail, mark) {
+		return detail
+	}
+	return strings.Join(slices.DeleteFunc(strings.Fields(detail), func(w string) bool { return w == mark }), " ")
 }
 
 // compareRows puts those with more IPIs first; rows are never equal if their keys are not.

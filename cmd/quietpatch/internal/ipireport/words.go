@@ -91,11 +91,11 @@ func (l *line) senderText() string {
 // originText is such as "setsockopt(SO_TIMESTAMP), workqueue netstamp_clear".
 func originText(o *ipi.Origin) string {
 	text := clean(o.Syscall)
-	if o.Detail != "" {
+	if detail := clean(withoutMarks(o.Detail)); detail != "" {
 		if text == "" {
-			text = clean(o.Detail)
+			text = detail
 		} else {
-			text += "(" + clean(o.Detail) + ")"
+			text += "(" + detail + ")"
 		}
 	}
 	if o.Path != "" {
