@@ -31,6 +31,7 @@ type Collector struct {
 	stacks   map[int32][]string
 	slices   []Slice
 	sliced   time.Duration // length that a slice should have
+	stepped  time.Duration // length of the last step
 	folded   uint64
 	broken   string
 	rowsMax  int
@@ -90,8 +91,8 @@ type differ struct {
 
 type counts struct{ ipis, queued, cost uint64 }
 
-// step compares with the snapshot before. A counter that has gone down belongs to a row that
-// was dropped and came again.
+// step compares with the snapshot before. A row of which a count has gone down was dropped and
+// came again.
 func (d *differ) step(s Snapshot) Step {
 	st := Step{
 		From: d.at, To: max(s.At, d.at),
@@ -108,11 +109,14 @@ func (d *differ) step(s Snapshot) Step {
 	}
 	for k, n := range now {
 		was := d.last[k]
+		if n.ipis < was.ipis || n.queued < was.queued {
+			was = counts{}
+		}
+		// Costs may be shares of what a CPU spent for many rows, so they alone can go down.
+		n.cost = max(n.cost, was.cost)
+		now[k] = n
 		if n == was {
 			continue
-		}
-		if n.ipis < was.ipis || n.queued < was.queued || n.cost < was.cost {
-			was = counts{}
 		}
 		st.Rows = append(st.Rows, ipi.Row{
 			Key: k, IPIs: n.ipis - was.ipis, Queued: n.queued - was.queued, CostNS: n.cost - was.cost, Remedy: remedies[k],
@@ -191,9 +195,13 @@ func (c *Collector) addRow(r ipi.Row) {
 	}
 }
 
-// addSlice appends to the timeline. Steps that are shorter than its slices go into the last.
+// addSlice appends to the timeline. Steps that are shorter than its slices go into the last, and
+// so does the rest of a step with which a run ends: its rate would mean little.
 func (c *Collector) addSlice(s Slice) {
-	if n := len(c.slices); n > 0 && (s.To <= s.From || s.To-c.slices[n-1].From <= c.sliced) {
+	const rest = 4
+	isRest := rest*(s.To-s.From) < c.stepped
+	c.stepped = s.To - s.From
+	if n := len(c.slices); n > 0 && (isRest || s.To <= s.From || s.To-c.slices[n-1].From <= c.sliced) {
 		c.slices[n-1].join(s)
 		return
 	}

@@ -1,6 +1,7 @@
 package ipireport
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +31,8 @@ func TestDropped(t *testing.T) {
 	}
 }
 
-// TestBackendStartsAgain: each counter that goes down alone is seen to have begun again.
+// TestBackendStartsAgain: each count that goes down alone is seen to have begun again; a cost
+// that does is a share that has become smaller.
 func TestBackendStartsAgain(t *testing.T) {
 	c := NewCollector(Meta{})
 	row := func(ipis, queued, cost uint64) []ipi.Row {
@@ -43,7 +45,7 @@ func TestBackendStartsAgain(t *testing.T) {
 	c.Add(Snapshot{At: 3, Rows: row(6, 5, 8), Lost: 2, SelfIPIs: 3})
 	c.Add(Snapshot{At: 4, Rows: row(7, 6, 1), Lost: 3, SelfIPIs: 3})
 	r := c.Report()
-	if s := r.sum(); s.ipis != 5+4+6+7 || s.queued != 5+6+5+6 || s.cost != 5+6+8+1 || r.Lost != 9+2+1 || r.SelfIPIs != 9+3 {
+	if s := r.sum(); s.ipis != 5+4+6+1 || s.queued != 5+6+5+1 || s.cost != 5+6+8 || r.Lost != 9+2+1 || r.SelfIPIs != 9+3 {
 		t.Errorf("got %+v, lost %d, self %d", s, r.Lost, r.SelfIPIs)
 	}
 }
@@ -83,6 +85,22 @@ func TestTimeline(t *testing.T) {
 	}
 	if at != r.Duration || sums[Lane{1, ipi.Call}] != steps || sums[Lane{2, ipi.TLB}] != 2*steps {
 		t.Errorf("to %v of %v, %v", at, r.Duration, sums)
+	}
+}
+
+// TestTimelineRest: the rest of a step at the end of a run makes no slice of its own, but steps
+// that are short from some time on do.
+func TestTimelineRest(t *testing.T) {
+	c := NewCollector(Meta{})
+	for i, at := range []time.Duration{1000, 2000, 2010, 2020, 2030} {
+		c.Add(Snapshot{At: at * time.Millisecond, Rows: []ipi.Row{kernelRow(1, ipi.Call, uint64(i+1))}})
+	}
+	var ends []time.Duration
+	for _, s := range c.Report().Timeline {
+		ends = append(ends, s.To/time.Millisecond)
+	}
+	if want := []time.Duration{1000, 2010, 2020, 2030}; !slices.Equal(ends, want) {
+		t.Errorf("slices end at %d ms, want %d", ends, want)
 	}
 }
 

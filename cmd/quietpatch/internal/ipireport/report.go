@@ -19,7 +19,8 @@ type Meta struct {
 	Notes   []string  `json:"notes,omitempty"`  // what this mode cannot see, and the like
 }
 
-// Snapshot is what a backend has counted since it started.
+// Snapshot is what a backend has counted since it started. A key must keep its words: one that is
+// named in another way later counts again.
 type Snapshot struct {
 	At       time.Duration // since the start
 	Rows     []ipi.Row
