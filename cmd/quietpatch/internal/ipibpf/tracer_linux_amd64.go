@@ -114,8 +114,12 @@ func (t *Tracer) load() error {
 	if !t.opts.Stacks {
 		spec.Maps["stacks"].MaxEntries = 1
 	}
+	rows := spec.Maps["rows"]
 	if t.opts.rowsMax > 0 {
-		spec.Maps["rows"].MaxEntries = t.opts.rowsMax
+		rows.MaxEntries = t.opts.rowsMax
+	} else if n, err := ebpf.PossibleCPU(); err == nil {
+		const perVictim = 256
+		rows.MaxEntries = max(rows.MaxEntries, uint32(t.opts.Victims.And(ipi.Below(n)).Len())*perVictim)
 	}
 	if err := t.settle(spec); err != nil {
 		return err
