@@ -160,9 +160,9 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 32768); /* two stacks can want the same place: the second is not kept */
 	__uint(key_size, sizeof(u32));
-	__uint(value_size, 64 * sizeof(u64));
+	__uint(value_size, 48 * sizeof(u64));
 } stacks SEC(".maps");
 
 inline_always int has(const volatile u64 *set, u32 cpu)

@@ -31,6 +31,9 @@ func TestLayout(t *testing.T) {
 	} {
 		sameLayout(t, test.c.(*btf.Struct), reflect.TypeOf(test.row))
 	}
+	if size := spec.Maps["stacks"].ValueSize; size != stackDepth*8 {
+		t.Errorf("a stack has %d bytes", size)
+	}
 	for _, e := range events {
 		p := spec.Programs[e.program]
 		if p == nil || p.SectionName != "raw_tracepoint/"+e.tracepoint {

@@ -3,6 +3,7 @@ package ipibpf
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -176,9 +177,12 @@ func plus(words, more string) string {
 	return words + " " + more
 }
 
-// stack returns the functions of a stack, innermost first.
+// stackDepth is that of the object.
+const stackDepth = 48
+
+// stack returns the functions of a stack, innermost first, without those that took it.
 func (t *Tracer) stack(id int32) []string {
-	var addrs [64]uint64
+	var addrs [stackDepth]uint64
 	if err := t.coll.Maps["stacks"].Lookup(uint32(id), &addrs); err != nil {
 		return nil
 	}
@@ -187,9 +191,22 @@ func (t *Tracer) stack(id int32) []string {
 		if a == 0 {
 			break
 		}
-		functions = append(functions, t.names.returnsTo(a))
+		if f := t.names.returnsTo(a); len(functions) > 0 || !tracing(f) {
+			functions = append(functions, f)
+		}
 	}
 	return functions
+}
+
+// tracing knows the functions between an event and a program (kernel/trace/bpf_trace.c,
+// include/trace/bpf_probe.h).
+func tracing(function string) bool {
+	for _, prefix := range []string{"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_"} {
+		if strings.HasPrefix(function, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // tellingWords are the patterns of stack functions and details that remedies look for.
