@@ -44,7 +44,7 @@ func TestSoftirq(t *testing.T) {
 // look for are in the details.
 func TestStacks(t *testing.T) {
 	tr := open(t, Options{Stacks: true})
-	pid := drive(t, "timestamp", 10)
+	pid := driveExactly(t, "timestamp", 10, 60)
 	s := closed(t, tr)
 	got := sum(t, s, func(r *ipi.Row) bool {
 		stack := s.Stacks[r.StackID]
@@ -77,7 +77,7 @@ func TestFilters(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			tr := open(t, test.opts)
-			pid := driveExactly(t, "membarrier", n)
+			pid := driveExactly(t, "membarrier", n, n)
 			got := sum(t, closed(t, tr), func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
 			if got.IPIs != test.want {
 				t.Errorf("got %d, want %d", got.IPIs, test.want)
@@ -98,8 +98,9 @@ func TestProcess(t *testing.T) {
 		started.finish(t)
 		s := closed(t, tr)
 		got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == started.pid() && r.Cause == "do_sync_core" })
-		if want := uint64(60); !other && got.IPIs != want || other && got.IPIs != 0 {
-			t.Errorf("other %v: got %d", other, got.IPIs)
+		// Others can send to the CPU, but the process cannot have sent more than came.
+		if most := uint64(started.received()); !other && (got.IPIs > most || got.IPIs+6 < most) || other && got.IPIs != 0 {
+			t.Errorf("other %v: got %d of %d", other, got.IPIs, most)
 		}
 		for _, r := range s.Rows {
 			if r.Sender.PID != int(id) {
@@ -114,7 +115,7 @@ func TestLost(t *testing.T) {
 	const n = 100
 	tr := open(t, Options{rowsMax: 1})
 	drive(t, "munmap", 1) // takes the row
-	pid := driveExactly(t, "membarrier", n)
+	pid := driveExactly(t, "membarrier", n, n)
 	s := closed(t, tr)
 	got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid })
 	if s.Lost < n || len(s.Rows) > 1 || got.IPIs > 0 {
@@ -126,7 +127,7 @@ func TestLost(t *testing.T) {
 func TestRead(t *testing.T) {
 	const n = 50
 	tr := open(t, Options{})
-	pid := driveExactly(t, "membarrier", n)
+	pid := driveExactly(t, "membarrier", n, n)
 	ours := func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" }
 	for range 2 {
 		s, err := tr.Read()

@@ -103,20 +103,20 @@ func drive(t testing.TB, name string, n int) int {
 	return s.pid()
 }
 
-// driveExactly runs a scenario that sends n IPIs, and again if /proc/interrupts has another
+// driveExactly runs a scenario n times that sends want IPIs, and again if /proc/interrupts has another
 // number: the kernel takes the CPU from the spinner now and then, even a real-time one, for
-// threads that would starve (kernel/sched/deadline.c, the fair server).
-func driveExactly(t testing.TB, name string, n int) int {
+// threads that would starve (kernel/sched/deadline.c, the fair server), and a kworker can be late.
+func driveExactly(t testing.TB, name string, n, want int) int {
 	t.Helper()
 	const tries = 8
 	for range tries {
 		s := start(t, name, n)
 		s.finish(t)
-		if s.received() == n {
+		if s.received() == want {
 			return s.pid()
 		}
 	}
-	t.Skipf("%s: in %d tries the CPU never received just %d: others use it", name, tries, n)
+	t.Skipf("%s: in %d tries the CPU never received just %d: others use it", name, tries, want)
 	return 0
 }
 

@@ -60,7 +60,7 @@ func sum(t *testing.T, s Snapshot, match func(r *ipi.Row) bool) (total ipi.Row) 
 func TestMembarrier(t *testing.T) {
 	const n = 1000
 	tr := open(t, Options{})
-	pid := driveExactly(t, "membarrier", n)
+	pid := driveExactly(t, "membarrier", n, n)
 	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
 		return r.Kind == ipi.Call && r.Cause == "ipi_sync_core" && r.Sender.PID == pid && r.Origin.Syscall == "membarrier" &&
 			strings.HasPrefix(r.Origin.Detail, "MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE")
@@ -73,7 +73,7 @@ func TestMembarrier(t *testing.T) {
 func TestTimestamp(t *testing.T) {
 	const cycles, perCycle = 100, 6
 	tr := open(t, Options{})
-	pid := drive(t, "timestamp", cycles)
+	pid := driveExactly(t, "timestamp", cycles, cycles*perCycle)
 	s := closed(t, tr)
 	by := make(map[string]uint64)
 	got := sum(t, s, func(r *ipi.Row) bool {
@@ -97,7 +97,7 @@ func TestTimestamp(t *testing.T) {
 func TestMunmap(t *testing.T) {
 	const n = 200
 	tr := open(t, Options{})
-	pid := driveExactly(t, "munmap", n)
+	pid := driveExactly(t, "munmap", n, n)
 	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
 		return r.Kind == ipi.TLB && r.Cause == "flush_tlb_func" && r.Sender.PID == pid && r.Origin.Syscall == "munmap"
 	})
