@@ -86,7 +86,8 @@ func runDemo(cmd *cobra.Command, o demo.Options, asJSON bool) error {
 func show(cmd *cobra.Command, res interface {
 	WriteTable(io.Writer) error
 	WriteJSON(io.Writer) error
-}, asJSON bool) error {
+}, asJSON bool,
+) error {
 	if asJSON {
 		return res.WriteJSON(cmd.OutOrStdout())
 	}
