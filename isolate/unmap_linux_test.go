@@ -184,7 +184,7 @@ func scenarioUnmapLimits(c *child) {
 	must(isolate.Unmap(a))
 	kept("within the limits again", a)
 	must(isolate.SetUnmapLimits(10*page, time.Millisecond))
-	until(func() bool { return unmaps().Waiting == 0 })
+	until(func() bool { return unmaps().Forced == 4 })
 	if n := unmaps(); there(a) || n.Forced != 4 {
 		fail("beyond the limit of age: there is %v, %+v", there(a), n)
 	}

@@ -76,23 +76,36 @@ func runDemo(cmd *cobra.Command, o demo.Options, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	write := res.WriteTable
-	if asJSON {
-		write = res.WriteJSON
-	}
-	if err := write(cmd.OutOrStdout()); err != nil {
+	if err := show(cmd, res, asJSON); err != nil {
 		return err
 	}
 	return verdict(res)
 }
 
+// show writes a result as a table or as JSON.
+func show(cmd *cobra.Command, res interface {
+	WriteTable(io.Writer) error
+	WriteJSON(io.Writer) error
+}, asJSON bool,
+) error {
+	if asJSON {
+		return res.WriteJSON(cmd.OutOrStdout())
+	}
+	return res.WriteTable(cmd.OutOrStdout())
+}
+
 // verdict turns a result into the error that makes the exit code.
 func verdict(res *demo.Result) error {
-	if err := res.Failure(); err != nil {
-		return failedError{err}
+	return exitError(res.Failure(), res.Interrupted, "rows")
+}
+
+// exitError is the error for a run that failed, or whose parts are not complete.
+func exitError(failure error, interrupted bool, parts string) error {
+	if failure != nil {
+		return failedError{failure}
 	}
-	if res.Interrupted {
-		return errors.New("interrupted: the rows are not complete")
+	if interrupted {
+		return errors.New("interrupted: the " + parts + " are not complete")
 	}
 	return nil
 }

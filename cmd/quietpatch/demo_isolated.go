@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/demo"
@@ -74,25 +73,15 @@ func runDemoIsolated(cmd *cobra.Command, o isolated.Options, asJSON bool) error 
 	if err != nil {
 		return err
 	}
-	write := res.WriteTable
-	if asJSON {
-		write = res.WriteJSON
-	}
-	if err := write(cmd.OutOrStdout()); err != nil {
+	if err := show(cmd, res, asJSON); err != nil {
 		return err
 	}
 	return isolatedVerdict(res)
 }
 
-// isolatedVerdict turns a result into the error that makes the exit code.
+// isolatedVerdict is verdict for this demo.
 func isolatedVerdict(res *isolated.Result) error {
-	if err := res.Failure(); err != nil {
-		return failedError{err}
-	}
-	if res.Interrupted {
-		return errors.New("interrupted: the phases are not complete")
-	}
-	return nil
+	return exitError(res.Failure(), res.Interrupted, "phases")
 }
 
 const processName = "process"

@@ -226,7 +226,7 @@ func TestHold(t *testing.T) {
 	mustWait(t, 0)
 	SetLimits(Limits{Bytes: 1 << 20, Age: time.Millisecond})
 	must(hold(7))
-	for UnmapCounts().Waiting > 0 { // the timer
+	for UnmapCounts().Forced-before.Forced < 4 { // the timer
 		time.Sleep(time.Millisecond)
 	}
 	SetLimits(Limits{Bytes: 1 << 20, Age: time.Hour})
@@ -260,26 +260,34 @@ func TestDoor(t *testing.T) {
 }
 
 // TestReturnIsShort: a thread that comes back releases a few, and the rest the next times;
-// nothing is left when it ends.
+// nothing is left when it ends. (Now and then somebody else has the list, and it releases
+// fewer.)
 func TestReturnIsShort(t *testing.T) {
 	c := register(t, 3)
+	const all = 3*perReturn + 1
 	n := 0
-	c.Switch(tracking.User)
-	for range 3*perReturn + 1 {
-		if err := Hold(0, 1, func() error { n++; return nil }, nil); err != nil {
-			t.Fatal(err)
+	hold := func() {
+		c.Switch(tracking.User)
+		for range all {
+			if err := Hold(0, 1, func() error { n++; return nil }, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	for i := 1; i <= 2; i++ {
+	hold()
+	for returns := 1; n < all; returns++ {
+		before := n
 		c.Switch(tracking.Kernel)
-		if n != i*perReturn || c.load().Work() != tracking.Unmap {
-			t.Errorf("after %d returns %d are released, the word is %#x", i, n, c.load())
+		if n-before > perReturn || n < all && c.load().Work() != tracking.Unmap || returns > 1000 {
+			t.Fatalf("return %d released %d, %d in all, the word is %#x", returns, n-before, n, c.load())
 		}
 		c.Switch(tracking.User)
 	}
 	c.Switch(tracking.Kernel)
+	hold()
+	c.Switch(tracking.Kernel)
 	c.Unregister()
-	if n != 3*perReturn+1 || c.load().Work() != 0 {
+	if n != 2*all || c.load().Work() != 0 {
 		t.Errorf("in the end %d are released, the word is %#x", n, c.load())
 	}
 }

@@ -168,8 +168,10 @@ func settle(n int, lock func() bool) (left bool) {
 			if locked = lock(); locked {
 				some := take(1)
 				list.Unlock()
-				releaseAll(some) // R4
-				released.Add(uint64(len(some)))
+				for _, h := range some {
+					h.run() // R4
+					released.Add(1)
+				}
 			}
 			return nil
 		})
@@ -245,15 +247,15 @@ func force(beyond []held) {
 	for i < len(beyond) {
 		h := beyond[i]
 		i++
-		call := func() error { releaseAll([]held{h}); return nil }
+		run := func() error { h.run(); return nil }
 		if outside() == 0 {
-			if done, _ := releaseNow(call); done {
+			if done, _ := releaseNow(run); done {
 				released.Add(1)
 				continue
 			}
 		}
 		n := outside()
-		_ = call()
+		h.run()
 		forced.Add(1)
 		interrupts.Add(uint64(n))
 	}
@@ -276,13 +278,11 @@ func giveBack(some []held) {
 	}
 }
 
-// releaseAll calls the releases; who let them wait hears of errors.
-func releaseAll(some []held) {
-	for _, h := range some {
-		if err := h.call(); err != nil {
-			failures.Add(1)
-			h.failed(err)
-		}
+// run calls the release; who let it wait hears of an error.
+func (h held) run() {
+	if err := h.call(); err != nil {
+		failures.Add(1)
+		h.failed(err)
 	}
 }
 

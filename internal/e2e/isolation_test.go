@@ -209,9 +209,22 @@ type quietCount struct {
 }
 
 // TestQuiet counts the interrupts of the isolated CPU: flips cause none while the thread is
-// in USER, and one each while it is in KERNEL.
+// in USER, and one each while it is in KERNEL. Other programs interrupt the CPU as well, so one of three
+// measurements has to be quiet; a thread that is not spared is in none.
 func TestQuiet(t *testing.T) {
 	twoCPUs(t)
+	var wrong string
+	for range 3 {
+		if wrong = quietOnce(t); wrong == "" {
+			return
+		}
+		t.Log(wrong)
+	}
+	t.Error(wrong)
+}
+
+// quietOnce measures once, and returns what is wrong.
+func quietOnce(t *testing.T) (wrong string) {
 	rounds := 20
 	if testing.Short() {
 		rounds = 8
@@ -238,15 +251,16 @@ func TestQuiet(t *testing.T) {
 	calls, tlb := func(c quietCount) int { return c.Calls }, func(c quietCount) int { return c.TLB }
 	deferred, deferredTLB, not := perFlip(r.Deferred, calls), perFlip(r.Deferred, tlb), perFlip(r.NotDeferred, calls)
 	t.Logf("function calls per flip: %.3f deferred, %.3f not deferred; TLB shootdowns %.3f deferred", deferred, not, deferredTLB)
-	if deferred > 0.1 || deferredTLB > 0.1 {
-		t.Errorf("flips interrupt a thread in USER: %.3f calls and %.3f TLB shootdowns each\nidle %v\ndeferred %v", deferred, deferredTLB, r.Idle, r.Deferred)
-	}
-	if not < 0.5 {
-		t.Errorf("flips do not interrupt a thread in KERNEL: %.3f calls each\nidle %v\nnot deferred %v", not, r.Idle, r.NotDeferred)
-	}
 	if r.Violations != 0 {
 		t.Errorf("%d violations", r.Violations)
 	}
+	switch {
+	case deferred > 0.1 || deferredTLB > 0.1:
+		return fmt.Sprintf("flips interrupt a thread in USER: %.3f calls and %.3f TLB shootdowns each\nidle %v\ndeferred %v", deferred, deferredTLB, r.Idle, r.Deferred)
+	case not < 0.5:
+		return fmt.Sprintf("flips do not interrupt a thread in KERNEL: %.3f calls each\nidle %v\nnot deferred %v", not, r.Idle, r.NotDeferred)
+	}
+	return ""
 }
 
 // TestGuest: a thread polls in C. What C calls back, and a C signal handler without SA_ONSTACK

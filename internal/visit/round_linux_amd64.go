@@ -3,6 +3,7 @@ package visit
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -62,6 +63,8 @@ func (r *round) unchanged() error {
 	if !slices.Equal(now, r.handlers) {
 		return fmt.Errorf("%w: handlers of signals were changed meanwhile", ErrUnseen)
 	}
+	runtime.LockOSThread() // a thread that this goroutine has left may end
+	defer runtime.UnlockOSThread()
 	if k, _, err := r.look(unix.Gettid()); err != nil || k == gone {
 		return fmt.Errorf("%w: /proc does not know this thread any more (chroot?): %v", ErrUnable, err)
 	}

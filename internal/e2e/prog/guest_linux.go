@@ -87,13 +87,17 @@ func runGuest(args []string) (any, error) {
 	began := make(chan string, 1)
 	go func() {
 		defer close(ended)
-		g.errs[2] = isolate.Run(isolate.Options{CPU: g.cpu, BlockSignals: *block}, func(t *isolate.Thread) {
+		err := isolate.Run(isolate.Options{CPU: g.cpu, BlockSignals: *block}, func(t *isolate.Thread) {
 			began <- isolate.Status().Why
+			if g.errs[2] = blockGuestSignal(); g.errs[2] != nil {
+				return
+			}
 			g.tid.Store(int32(unix.Gettid()))
 			t.Guest(func() { C.quietpatch_poll() })
 			g.expect("after the C loop", "USER")
 			g.tid.Store(0)
 		})
+		g.errs[2] = errors.Join(g.errs[2], err)
 	}()
 	var r guestReport
 	select {
@@ -104,6 +108,14 @@ func runGuest(args []string) (any, error) {
 	<-ended
 	g.report(&r)
 	return r, errors.Join(g.errs[:]...)
+}
+
+// blockGuestSignal keeps the signal away from the calling thread until C opens it: its handler
+// has no SA_ONSTACK, so it must not run on the stack of a goroutine.
+func blockGuestSignal() error {
+	var set unix.Sigset_t
+	set.Val[0] = 1 << (unix.SIGUSR2 - 1)
+	return unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
 }
 
 // run changes everything until there was enough of it.
