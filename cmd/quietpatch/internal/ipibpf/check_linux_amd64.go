@@ -10,12 +10,13 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
 // Check looks which means exist here. It changes nothing and starts no event.
-func Check() []Finding {
+func Check() []ipitrace.Finding {
 	spec, err := btf.LoadKernelSpec()
-	found := []Finding{{
+	found := []ipitrace.Finding{{
 		Name: "BTF", OK: err == nil, Needed: true, Why: why(err),
 		Lost: "everything: the programs do not know where the kernel keeps its fields",
 	}, checkLoad()}
@@ -33,8 +34,8 @@ func why(err error) string {
 }
 
 // checkLoad loads the smallest of the programs.
-func checkLoad() Finding {
-	f := Finding{Name: "eBPF programs", Needed: true, Lost: "everything"}
+func checkLoad() ipitrace.Finding {
+	f := ipitrace.Finding{Name: "eBPF programs", Needed: true, Lost: "everything"}
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.RawTracepoint, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}, License: "Dual MIT/GPL",
 	})
@@ -47,8 +48,8 @@ func checkLoad() Finding {
 
 // checkEvent looks for the type that the kernel has for each of its tracepoints
 // (include/trace/bpf_probe.h).
-func checkEvent(spec *btf.Spec, e event) Finding {
-	f := Finding{Name: "event " + e.tracepoint, Needed: e.use == needed, Lost: lostWithout[e.program]}
+func checkEvent(spec *btf.Spec, e event) ipitrace.Finding {
+	f := ipitrace.Finding{Name: "event " + e.tracepoint, Needed: e.use == needed, Lost: lostWithout[e.program]}
 	if spec == nil {
 		f.Why = "not known without BTF"
 		return f
@@ -96,9 +97,9 @@ var lostWithout = map[string]string{
 	"irq_work_exit":  noCost,
 }
 
-func checkSymbols() Finding {
+func checkSymbols() ipitrace.Finding {
 	s, err := readSymbols()
-	f := Finding{Name: kallsymsFile, OK: err == nil, Lost: "names of functions, and the kind tlb"}
+	f := ipitrace.Finding{Name: kallsymsFile, OK: err == nil, Lost: "names of functions, and the kind tlb"}
 	if err != nil {
 		f.Why = err.Error()
 	} else {
@@ -107,8 +108,8 @@ func checkSymbols() Finding {
 	return f
 }
 
-func checkCgroups() Finding {
-	f := Finding{Name: "cgroup version 2", Lost: "the cgroups of senders"}
+func checkCgroups() ipitrace.Finding {
+	f := ipitrace.Finding{Name: "cgroup version 2", Lost: "the cgroups of senders"}
 	switch mount := cgroupMount(); {
 	case mount == "":
 		f.Why = "not mounted"
@@ -125,8 +126,8 @@ func checkCgroups() Finding {
 // rootCgroup is the number of the first cgroup (fs/kernfs/dir.c, kernfs_create_root).
 const rootCgroup = 1
 
-func checkJIT() Finding {
-	f := Finding{Name: "JIT compiler for eBPF", Lost: "nothing; each event takes several times as long"}
+func checkJIT() ipitrace.Finding {
+	f := ipitrace.Finding{Name: "JIT compiler for eBPF", Lost: "nothing; each event takes several times as long"}
 	const file = "/proc/sys/net/core/bpf_jit_enable"
 	b, err := os.ReadFile(file)
 	switch {

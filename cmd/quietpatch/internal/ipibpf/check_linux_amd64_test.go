@@ -1,6 +1,10 @@
 package ipibpf
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+)
 
 // TestCheck: the check and the start agree, and every event says what is lost without it.
 func TestCheck(t *testing.T) {
@@ -12,7 +16,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%+v: something is not said", f)
 		}
 	}
-	tr, err := Open(Options{})
+	tr, err := Open(ipitrace.Options{})
 	if err == nil {
 		tr.Close()
 	}

@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
 // TestTimer: what a timer sends is not blamed on the thread that it interrupts.
 func TestTimer(t *testing.T) {
 	const n = 200
-	tr := open(t, Options{})
+	tr := open(t, ipitrace.Options{})
 	pid := drive(t, "timer", n)
 	s := closed(t, tr)
 	timer := sum(t, s, func(r *ipi.Row) bool { return r.Kind == ipi.Resched && r.Origin.Path == "timer" && r.Sender.PID == 0 })
@@ -28,7 +29,7 @@ func TestTimer(t *testing.T) {
 // TestSoftirq: the same for a softirq that runs at the end of the thread's system call.
 func TestSoftirq(t *testing.T) {
 	const n = 100
-	tr := open(t, Options{})
+	tr := open(t, ipitrace.Options{})
 	pid := drive(t, "datagram", n)
 	s := closed(t, tr)
 	soft := sum(t, s, func(r *ipi.Row) bool {
@@ -43,7 +44,7 @@ func TestSoftirq(t *testing.T) {
 // TestStacks: with stacks the functions of the way are there, and those that remedies
 // look for are in the details.
 func TestStacks(t *testing.T) {
-	tr := open(t, Options{Stacks: true})
+	tr := open(t, ipitrace.Options{Stacks: true})
 	pid := driveExactly(t, "timestamp", 10, 60)
 	s := closed(t, tr)
 	got := sum(t, s, func(r *ipi.Row) bool {
@@ -66,14 +67,14 @@ func TestFilters(t *testing.T) {
 	const n = 50
 	for _, test := range []struct {
 		name string
-		opts Options
+		opts ipitrace.Options
 		want uint64
 	}{
-		{"no process", Options{TGIDs: []int32{}}, 0},
-		{"another process", Options{TGIDs: []int32{int32(os.Getpid())}}, 0},
-		{"another thread", Options{PIDs: []int32{int32(os.Getpid())}}, 0},
-		{"the sender", Options{Senders: ipi.MakeCPUs(sender)}, n},
-		{"another sender", Options{Senders: ipi.MakeCPUs(victim)}, 0},
+		{"no process", ipitrace.Options{TGIDs: []int32{}}, 0},
+		{"another process", ipitrace.Options{TGIDs: []int32{int32(os.Getpid())}}, 0},
+		{"another thread", ipitrace.Options{PIDs: []int32{int32(os.Getpid())}}, 0},
+		{"the sender", ipitrace.Options{Senders: ipi.MakeCPUs(sender)}, n},
+		{"another sender", ipitrace.Options{Senders: ipi.MakeCPUs(victim)}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			tr := open(t, test.opts)
@@ -94,7 +95,7 @@ func TestProcess(t *testing.T) {
 		if other {
 			id = int32(os.Getpid())
 		}
-		tr := open(t, Options{TGIDs: []int32{id}})
+		tr := open(t, ipitrace.Options{TGIDs: []int32{id}})
 		started.finish(t)
 		s := closed(t, tr)
 		got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == started.pid() && r.Cause == "do_sync_core" })
@@ -113,7 +114,7 @@ func TestProcess(t *testing.T) {
 // TestLost: what does not fit into the table is said to be lost, not counted for another.
 func TestLost(t *testing.T) {
 	const n = 100
-	tr := open(t, Options{rowsMax: 1})
+	tr := openSmall(t, ipitrace.Options{}, 1)
 	drive(t, "munmap", 1) // takes the row
 	pid := driveExactly(t, "membarrier", n, n)
 	s := closed(t, tr)
@@ -126,7 +127,7 @@ func TestLost(t *testing.T) {
 // TestRead: reading takes nothing away, and a closed tracer still says what it had.
 func TestRead(t *testing.T) {
 	const n = 50
-	tr := open(t, Options{})
+	tr := open(t, ipitrace.Options{})
 	pid := driveExactly(t, "membarrier", n, n)
 	ours := func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" }
 	for range 2 {
@@ -156,11 +157,11 @@ func BenchmarkIPI(b *testing.B) {
 	const n, rounds = 1000, 5
 	for _, bench := range []struct {
 		name string
-		opts Options
+		opts ipitrace.Options
 	}{
-		{"not watched", Options{Victims: ipi.MakeCPUs(sender)}},
-		{"watched", Options{}},
-		{"stacks", Options{Stacks: true}},
+		{"not watched", ipitrace.Options{Victims: ipi.MakeCPUs(sender)}},
+		{"watched", ipitrace.Options{}},
+		{"stacks", ipitrace.Options{Stacks: true}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))

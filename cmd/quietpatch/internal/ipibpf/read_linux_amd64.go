@@ -13,7 +13,7 @@ import (
 )
 
 // Read returns what was counted since the start. After Close it is what Close has returned.
-func (t *Tracer) Read() (Snapshot, error) {
+func (t *Tracer) Read() (ipi.Snapshot, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -25,7 +25,7 @@ func (t *Tracer) Read() (Snapshot, error) {
 
 // read makes a new snapshot.
 func (t *Tracer) read() error {
-	s := Snapshot{At: time.Since(t.start)}
+	s := ipi.Snapshot{At: time.Since(t.start)}
 	keys, values, err := entries[rawKey, rawValue](t.coll.Maps["rows"])
 	if err != nil {
 		return fmt.Errorf("table of rows: %w", err)

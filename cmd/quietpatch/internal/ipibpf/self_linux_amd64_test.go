@@ -7,6 +7,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
 // TestSelf: what the start and the stop send is told, and is in no row.
@@ -16,7 +17,7 @@ func TestSelf(t *testing.T) {
 	if err := pin(sender); err != nil {
 		t.Fatal(err)
 	}
-	for _, opts := range []Options{{}, {NoCost: true}} {
+	for _, opts := range []ipitrace.Options{{}, {NoCost: true}} {
 		before := interrupts.Read()
 		tr := open(t, opts)
 		first, err := tr.Read()

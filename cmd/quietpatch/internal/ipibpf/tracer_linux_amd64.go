@@ -16,6 +16,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
 //go:embed ipi_amd64.o
@@ -24,13 +25,14 @@ var object []byte
 // Tracer counts IPIs from [Open] to Close. Its methods may be called at the same time.
 type Tracer struct {
 	mu           sync.Mutex
-	opts         Options
+	opts         ipitrace.Options
+	rowsMax      uint32
 	coll         *ebpf.Collection
 	links        []link.Link // in the order of events
 	start        time.Time
 	names        names
 	self         uint64 // IPIs of start and stop that the programs could not see
-	last         Snapshot
+	last         ipi.Snapshot
 	missedBefore uint64 // runs of programs, before it counted
 	missing      []string
 	closed       bool
@@ -77,7 +79,10 @@ var events = []event{
 }
 
 // Open loads the programs and starts to count.
-func Open(opts Options) (*Tracer, error) {
+func Open(opts ipitrace.Options) (*Tracer, error) { return openWith(opts, 0) }
+
+// openWith can make the kernel's table of rows smaller than the object says, for tests.
+func openWith(opts ipitrace.Options, rowsMax uint32) (*Tracer, error) {
 	all := ipi.Below(ipi.CPUsMax)
 	if opts.Victims == nil {
 		opts.Victims = all
@@ -85,7 +90,7 @@ func Open(opts Options) (*Tracer, error) {
 	if opts.Senders == nil {
 		opts.Senders = all
 	}
-	t := &Tracer{opts: opts, names: newNames()}
+	t := &Tracer{opts: opts, rowsMax: rowsMax, names: newNames()}
 	before := interrupts.Read()
 	if err := t.load(); err != nil {
 		return nil, explain(err)
@@ -115,8 +120,8 @@ func (t *Tracer) load() error {
 		spec.Maps["stacks"].MaxEntries = 1
 	}
 	rows := spec.Maps["rows"]
-	if t.opts.rowsMax > 0 {
-		rows.MaxEntries = t.opts.rowsMax
+	if t.rowsMax > 0 {
+		rows.MaxEntries = t.rowsMax
 	} else if n, err := ebpf.PossibleCPU(); err == nil {
 		const perVictim = 256
 		rows.MaxEntries = max(rows.MaxEntries, uint32(t.opts.Victims.And(ipi.Below(n)).Len())*perVictim)
@@ -239,11 +244,14 @@ func (t *Tracer) variable(name string) (v uint64, err error) {
 	return v, err
 }
 
-// Missing returns the events that this kernel does not have, of those that can be done without.
+// Mode names the means.
+func (t *Tracer) Mode() string { return "eBPF, raw tracepoints" }
+
+// Missing says what is not seen, as this kernel lacks an event for it.
 func (t *Tracer) Missing() []string { return slices.Clone(t.missing) }
 
 // Close stops and returns all that was counted, now with what the stop has sent.
-func (t *Tracer) Close() (Snapshot, error) {
+func (t *Tracer) Close() (ipi.Snapshot, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {

@@ -10,10 +10,17 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
 // open starts a tracer for the victim, or skips the test and says what is missing.
-func open(t testing.TB, opts Options) *Tracer {
+func open(t testing.TB, opts ipitrace.Options) *Tracer {
+	t.Helper()
+	return openSmall(t, opts, 0)
+}
+
+// openSmall has so many rows at most.
+func openSmall(t testing.TB, opts ipitrace.Options, rowsMax uint32) *Tracer {
 	t.Helper()
 	if opts.Victims == nil {
 		opts.Victims = ipi.MakeCPUs(victim)
@@ -24,7 +31,7 @@ func open(t testing.TB, opts Options) *Tracer {
 		}
 	}
 	start := time.Now()
-	tr, err := Open(opts)
+	tr, err := openWith(opts, rowsMax)
 	if err != nil {
 		t.Skipf("no eBPF: %v", err)
 	}
@@ -33,7 +40,7 @@ func open(t testing.TB, opts Options) *Tracer {
 	return tr
 }
 
-func closed(t *testing.T, tr *Tracer) Snapshot {
+func closed(t *testing.T, tr *Tracer) ipi.Snapshot {
 	t.Helper()
 	s, err := tr.Close()
 	if err != nil {
@@ -44,7 +51,7 @@ func closed(t *testing.T, tr *Tracer) Snapshot {
 }
 
 // sum adds up the rows that match and logs them.
-func sum(t *testing.T, s Snapshot, match func(r *ipi.Row) bool) (total ipi.Row) {
+func sum(t *testing.T, s ipi.Snapshot, match func(r *ipi.Row) bool) (total ipi.Row) {
 	t.Helper()
 	for _, r := range s.Rows {
 		if match(&r) {
@@ -59,7 +66,7 @@ func sum(t *testing.T, s Snapshot, match func(r *ipi.Row) bool) (total ipi.Row) 
 
 func TestMembarrier(t *testing.T) {
 	const n = 1000
-	tr := open(t, Options{})
+	tr := open(t, ipitrace.Options{})
 	pid := driveExactly(t, "membarrier", n, n)
 	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
 		return r.Kind == ipi.Call && r.Cause == "ipi_sync_core" && r.Sender.PID == pid && r.Origin.Syscall == "membarrier" &&
@@ -72,7 +79,7 @@ func TestMembarrier(t *testing.T) {
 
 func TestTimestamp(t *testing.T) {
 	const cycles, perCycle = 100, 6
-	tr := open(t, Options{})
+	tr := open(t, ipitrace.Options{})
 	pid := driveExactly(t, "timestamp", cycles, cycles*perCycle)
 	s := closed(t, tr)
 	by := make(map[string]uint64)
@@ -96,7 +103,7 @@ func TestTimestamp(t *testing.T) {
 
 func TestMunmap(t *testing.T) {
 	const n = 200
-	tr := open(t, Options{})
+	tr := open(t, ipitrace.Options{})
 	pid := driveExactly(t, "munmap", n, n)
 	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
 		return r.Kind == ipi.TLB && r.Cause == "flush_tlb_func" && r.Sender.PID == pid && r.Origin.Syscall == "munmap"
@@ -120,7 +127,7 @@ func TestStats(t *testing.T) {
 	}
 	all := ipi.Below(n)
 	for _, victims := range []ipi.CPUs{all, ipi.MakeCPUs(victim), ipi.MakeCPUs(n - 1)} {
-		tr := open(t, Options{Victims: victims})
+		tr := open(t, ipitrace.Options{Victims: victims})
 		pid := drive(t, "stats", cycles)
 		s := closed(t, tr)
 		for cpu := range all.All() {

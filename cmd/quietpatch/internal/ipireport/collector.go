@@ -43,7 +43,7 @@ func NewCollector(meta Meta) *Collector {
 }
 
 // Add takes the next snapshot, and returns what has happened since the one before.
-func (c *Collector) Add(s Snapshot) Step {
+func (c *Collector) Add(s ipi.Snapshot) Step {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	step := c.diff.step(s)
@@ -93,7 +93,7 @@ type counts struct{ ipis, queued, cost uint64 }
 
 // step compares with the snapshot before. A row of which a count has gone down was dropped and
 // came again.
-func (d *differ) step(s Snapshot) Step {
+func (d *differ) step(s ipi.Snapshot) Step {
 	st := Step{
 		From: d.at, To: max(s.At, d.at),
 		Lost: since(d.lost, s.Lost), SelfIPIs: since(d.selfIPIs, s.SelfIPIs),

@@ -15,13 +15,13 @@ import (
 func TestDropped(t *testing.T) {
 	c := NewCollector(Meta{})
 	a, b := chrony(2, "close", "", 10), chrony(3, "close", "", 4)
-	c.Add(Snapshot{At: 1, Rows: []ipi.Row{a, b}, Lost: 5, SelfIPIs: 1})
-	if step := c.Add(Snapshot{At: 2, Rows: []ipi.Row{b}, Lost: 6, SelfIPIs: 1}); len(step.Rows) != 0 || step.Lost != 1 || step.SelfIPIs != 0 {
+	c.Add(ipi.Snapshot{At: 1, Rows: []ipi.Row{a, b}, Lost: 5, SelfIPIs: 1})
+	if step := c.Add(ipi.Snapshot{At: 2, Rows: []ipi.Row{b}, Lost: 6, SelfIPIs: 1}); len(step.Rows) != 0 || step.Lost != 1 || step.SelfIPIs != 0 {
 		t.Errorf("step %+v", step)
 	}
 	a.IPIs, a.Queued, a.CostNS = 3, 3, 3
 	b.IPIs, b.Queued = 2, 5 // dropped and back between two snapshots
-	step := c.Add(Snapshot{At: 3, Rows: []ipi.Row{a, b}, Lost: 6, SelfIPIs: 1})
+	step := c.Add(ipi.Snapshot{At: 3, Rows: []ipi.Row{a, b}, Lost: 6, SelfIPIs: 1})
 	if len(step.Rows) != 2 || step.Rows[0].IPIs != 3 || step.Rows[1].IPIs != 2 {
 		t.Errorf("step %+v", step)
 	}
@@ -40,10 +40,10 @@ func TestBackendStartsAgain(t *testing.T) {
 		r.IPIs, r.Queued, r.CostNS = ipis, queued, cost
 		return []ipi.Row{r}
 	}
-	c.Add(Snapshot{At: 1, Rows: row(5, 5, 5), Lost: 9, SelfIPIs: 9})
-	c.Add(Snapshot{At: 2, Rows: row(4, 6, 6), Lost: 2, SelfIPIs: 3})
-	c.Add(Snapshot{At: 3, Rows: row(6, 5, 8), Lost: 2, SelfIPIs: 3})
-	c.Add(Snapshot{At: 4, Rows: row(7, 6, 1), Lost: 3, SelfIPIs: 3})
+	c.Add(ipi.Snapshot{At: 1, Rows: row(5, 5, 5), Lost: 9, SelfIPIs: 9})
+	c.Add(ipi.Snapshot{At: 2, Rows: row(4, 6, 6), Lost: 2, SelfIPIs: 3})
+	c.Add(ipi.Snapshot{At: 3, Rows: row(6, 5, 8), Lost: 2, SelfIPIs: 3})
+	c.Add(ipi.Snapshot{At: 4, Rows: row(7, 6, 1), Lost: 3, SelfIPIs: 3})
 	r := c.Report()
 	if s := r.sum(); s.ipis != 5+4+6+1 || s.queued != 5+6+5+1 || s.cost != 5+6+8 || r.Lost != 9+2+1 || r.SelfIPIs != 9+3 {
 		t.Errorf("got %+v, lost %d, self %d", s, r.Lost, r.SelfIPIs)
@@ -55,7 +55,7 @@ func TestSameKeyTwice(t *testing.T) {
 	c := NewCollector(Meta{})
 	for i := range 3 {
 		n := uint64(i + 1)
-		c.Add(Snapshot{At: time.Duration(n), Rows: []ipi.Row{chrony(2, "close", "", n), chrony(2, "close", "", 2*n)}})
+		c.Add(ipi.Snapshot{At: time.Duration(n), Rows: []ipi.Row{chrony(2, "close", "", n), chrony(2, "close", "", 2*n)}})
 	}
 	if r := c.Report(); len(r.Rows) != 1 || r.Rows[0].IPIs != 9 {
 		t.Errorf("got %+v", r.Rows)
@@ -67,7 +67,7 @@ func TestTimeline(t *testing.T) {
 	c := NewCollector(Meta{})
 	const steps = 5000
 	for i := uint64(1); i <= steps; i++ {
-		c.Add(Snapshot{At: time.Duration(i) * time.Second, Rows: []ipi.Row{kernelRow(1, ipi.Call, i), kernelRow(2, ipi.TLB, 2*i)}})
+		c.Add(ipi.Snapshot{At: time.Duration(i) * time.Second, Rows: []ipi.Row{kernelRow(1, ipi.Call, i), kernelRow(2, ipi.TLB, 2*i)}})
 	}
 	r := c.Report()
 	if n := len(r.Timeline); n > slicesMax || n < slicesMax/4 {
@@ -93,7 +93,7 @@ func TestTimeline(t *testing.T) {
 func TestTimelineRest(t *testing.T) {
 	c := NewCollector(Meta{})
 	for i, at := range []time.Duration{1000, 2000, 2010, 2020, 2030} {
-		c.Add(Snapshot{At: at * time.Millisecond, Rows: []ipi.Row{kernelRow(1, ipi.Call, uint64(i+1))}})
+		c.Add(ipi.Snapshot{At: at * time.Millisecond, Rows: []ipi.Row{kernelRow(1, ipi.Call, uint64(i+1))}})
 	}
 	var ends []time.Duration
 	for _, s := range c.Report().Timeline {
@@ -113,7 +113,7 @@ func TestFolded(t *testing.T) {
 	for i := range rows {
 		want += rows[i].IPIs
 	}
-	c.Add(Snapshot{At: 1, Rows: rows})
+	c.Add(ipi.Snapshot{At: 1, Rows: rows})
 	r := c.Report()
 	if len(r.Rows) > 2*c.rowsMax+64 || r.sum().ipis != want || r.Folded == 0 {
 		t.Errorf("%d rows, %d IPIs of %d, folded %d", len(r.Rows), r.sum().ipis, want, r.Folded)
@@ -129,7 +129,7 @@ func TestConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range 600 {
-			c.Add(Snapshot{At: time.Duration(i), Rows: []ipi.Row{chrony(2, "close", "", uint64(i))}, Stacks: map[int32][]string{int32(i): {"f"}}})
+			c.Add(ipi.Snapshot{At: time.Duration(i), Rows: []ipi.Row{chrony(2, "close", "", uint64(i))}, Stacks: map[int32][]string{int32(i): {"f"}}})
 		}
 	})
 	wg.Go(func() {
@@ -159,7 +159,7 @@ func TestReportStays(t *testing.T) {
 	}
 	var reports []*Report
 	for i := range uint64(3 * slicesMax) {
-		c.Add(Snapshot{At: time.Duration(i+1) * time.Second, Rows: []ipi.Row{kernelRow(1, ipi.Call, i+1)}})
+		c.Add(ipi.Snapshot{At: time.Duration(i+1) * time.Second, Rows: []ipi.Row{kernelRow(1, ipi.Call, i+1)}})
 		reports = append(reports, c.Report())
 	}
 	for i, r := range reports {

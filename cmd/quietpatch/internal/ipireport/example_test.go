@@ -12,7 +12,7 @@ import (
 // A run: a backend's snapshots go into a collector, whose report is written and judged.
 func Example() {
 	collector := ipireport.NewCollector(ipireport.Meta{Kernel: "6.12.48", Machine: "x86_64", CPUs: 4, Victims: "3", Mode: "eBPF"})
-	collector.Add(ipireport.Snapshot{At: 10 * time.Second, SelfIPIs: 126, Rows: []ipi.Row{{
+	collector.Add(ipi.Snapshot{At: 10 * time.Second, SelfIPIs: 126, Rows: []ipi.Row{{
 		Key: ipi.Key{
 			CPU: 3, Kind: ipi.Call, Cause: "ipi_sync_core", StackID: -1,
 			Sender: ipi.Sender{PID: 71, TID: 71, Comm: "server"},

@@ -161,12 +161,12 @@ func TestPageStrips(t *testing.T) {
 	for cpu := range 2 * stripsMax {
 		rows = append(rows, kernelRow(cpu, ipi.Call, uint64(cpu+1)))
 	}
-	c.Add(Snapshot{Rows: rows}) // at 0
+	c.Add(ipi.Snapshot{Rows: rows}) // at 0
 	page := write(t, forms()["html"], c.Report())
 	if elements, _ := parsePage(t, page); elements["svg"] != 0 {
 		t.Errorf("a timeline of no time: %v", elements)
 	}
-	c.Add(Snapshot{At: time.Second, Rows: rows})
+	c.Add(ipi.Snapshot{At: time.Second, Rows: rows})
 	page = write(t, forms()["html"], c.Report())
 	if _, classes := parsePage(t, page); classes["kind-call"] != stripsMax || !strings.Contains(page, "and 96 strips more") {
 		t.Errorf("%v", classes)
@@ -215,7 +215,7 @@ func TestStacks(t *testing.T) {
 	c := NewCollector(Meta{})
 	a, b := chrony(2, "close", "", 5), chrony(2, "close", "", 7)
 	a.StackID, b.StackID = 1, 2
-	c.Add(Snapshot{At: time.Second, Rows: []ipi.Row{a, b}, Stacks: map[int32][]string{1: {"inner", "outer"}, 2: {"other"}}})
+	c.Add(ipi.Snapshot{At: time.Second, Rows: []ipi.Row{a, b}, Stacks: map[int32][]string{1: {"inner", "outer"}, 2: {"other"}}})
 	r := c.Report()
 	if j := r.JSON(); len(j.Rows) != 2 || j.Rows[0].Stack[0] != "other" || len(j.Rows[1].Stack) != 2 {
 		t.Errorf("got %+v", j.Rows)
@@ -239,7 +239,7 @@ func TestBig(t *testing.T) {
 		ipis += rows[i].IPIs
 	}
 	start := time.Now()
-	c.Add(Snapshot{At: time.Second, Rows: rows})
+	c.Add(ipi.Snapshot{At: time.Second, Rows: rows})
 	r := c.Report()
 	if s := r.sum(); len(r.Rows) != n || s.ipis != ipis {
 		t.Fatalf("%d rows with %d IPIs, want %d with %d", len(r.Rows), s.ipis, n, ipis)

@@ -86,7 +86,7 @@ func TestLiveScreen(t *testing.T) {
 	c := NewCollector(sampleMeta())
 	shot := sampleSnapshots()
 	for i, rows := range [][]ipi.Row{shot[0].Rows, append(many(640), shot[1].Rows...)} {
-		step := c.Add(Snapshot{At: time.Duration(i+1) * time.Second, Rows: rows})
+		step := c.Add(ipi.Snapshot{At: time.Duration(i+1) * time.Second, Rows: rows})
 		if err := l.Show(step, c.Report()); err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestLiveScreen(t *testing.T) {
 		}
 	}
 	small := NewCollector(sampleMeta())
-	step, r := small.Add(Snapshot{At: time.Second, Rows: []ipi.Row{kernelRow(3, ipi.Resched, 2)}}), small.Report()
+	step, r := small.Add(ipi.Snapshot{At: time.Second, Rows: []ipi.Row{kernelRow(3, ipi.Resched, 2)}}), small.Report()
 	fresh := &screen{t: t, lines: make([][]rune, height)}
 	if err := errors.Join(l.Show(step, r), NewLive(fresh, Options{}, l.size).Show(step, r)); err != nil {
 		t.Fatal(err)

@@ -83,7 +83,7 @@ func TestMetricsBound(t *testing.T) {
 			rows[j].Queued, rows[j].CostNS = rows[j].IPIs, rows[j].IPIs
 			rows[j].Sender.Comm += strconv.Itoa(j % (5 * (i + 1))) // ever new names
 		}
-		c.Add(Snapshot{At: time.Duration(i+1) * time.Second, Rows: rows})
+		c.Add(ipi.Snapshot{At: time.Duration(i+1) * time.Second, Rows: rows})
 		var b bytes.Buffer
 		r := c.Report()
 		if err := m.Write(&b, r); err != nil {

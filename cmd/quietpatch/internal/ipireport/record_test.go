@@ -15,7 +15,7 @@ import (
 )
 
 // record writes snapshots as the command does.
-func record(t testing.TB, meta Meta, snapshots []Snapshot, end bool) []byte {
+func record(t testing.TB, meta Meta, snapshots []ipi.Snapshot, end bool) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	r, err := NewRecorder(&b, meta)
@@ -183,7 +183,7 @@ func TestRecordBig(t *testing.T) {
 	for i := range int32(2500) {
 		stacks[i] = []string{"f", "g"}
 	}
-	file := record(t, Meta{}, []Snapshot{{At: 1, Rows: rows[:1], Stacks: stacks}, {At: 2, Rows: rows}}, true)
+	file := record(t, Meta{}, []ipi.Snapshot{{At: 1, Rows: rows[:1], Stacks: stacks}, {At: 2, Rows: rows}}, true)
 	c, err := ReadRecord(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +231,7 @@ func FuzzReadRecord(f *testing.F) {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
-		again, err := ReadRecord(bytes.NewReader(record(t, r.Meta, []Snapshot{{
+		again, err := ReadRecord(bytes.NewReader(record(t, r.Meta, []ipi.Snapshot{{
 			At: r.Duration, Rows: r.Rows, Lost: r.Lost, SelfIPIs: r.SelfIPIs, Stacks: r.Stacks}}, true)))
 		if err != nil {
 			t.Fatal(err)

@@ -19,18 +19,6 @@ type Meta struct {
 	Notes   []string  `json:"notes,omitempty"`  // what this mode cannot see, and the like
 }
 
-// Snapshot is what a backend has counted since it started. A key must keep its words: one that is
-// named in another way later counts again.
-type Snapshot struct {
-	At       time.Duration // since the start
-	Rows     []ipi.Row
-	Lost     uint64 // events that could not be counted
-	SelfIPIs uint64 // sent by the backend's own start and stop, not in the rows
-	// Stacks has the functions of each stack that a row names, the innermost first. Those
-	// of earlier snapshots need not be repeated.
-	Stacks map[int32][]string
-}
-
 // Report is all that is known at some time. Its rows are in no order.
 type Report struct {
 	Meta     Meta

@@ -60,10 +60,10 @@ func hostileRow() ipi.Row {
 }
 
 // sampleSnapshots are three, ten seconds from each other; the counts grow.
-func sampleSnapshots() []Snapshot {
-	var list []Snapshot
+func sampleSnapshots() []ipi.Snapshot {
+	var list []ipi.Snapshot
 	for i := uint64(1); i <= 3; i++ {
-		s := Snapshot{At: time.Duration(i) * 10 * time.Second, Lost: i - 1, SelfIPIs: 126}
+		s := ipi.Snapshot{At: time.Duration(i) * 10 * time.Second, Lost: i - 1, SelfIPIs: 126}
 		for cpu := 2; cpu <= 3; cpu++ {
 			s.Rows = append(s.Rows, chrony(cpu, "setsockopt", "SO_TIMESTAMP", 50*i), chrony(cpu, "close", "", 50*i))
 		}
@@ -88,7 +88,7 @@ func sampleCollector() *Collector {
 func hostileReport() *Report {
 	m := Meta{Version: hostileName, Kernel: hostileName, Machine: hostileName, Victims: hostileName, Filter: hostileName, Mode: hostileName, Notes: []string{hostileName}}
 	c := NewCollector(m)
-	c.Add(Snapshot{At: time.Second, Rows: []ipi.Row{hostileRow()}, Stacks: map[int32][]string{7: {hostileName, "x\ny;z 5"}}})
+	c.Add(ipi.Snapshot{At: time.Second, Rows: []ipi.Row{hostileRow()}, Stacks: map[int32][]string{7: {hostileName, "x\ny;z 5"}}})
 	c.broken = hostileName
 	return c.Report()
 }
