@@ -91,14 +91,14 @@ func TestFilters(t *testing.T) {
 func TestProcess(t *testing.T) {
 	for _, other := range []bool{false, true} {
 		started := start(t, "timestamp", 10)
-		id := int32(started.pid())
+		id := int32(started.PID())
 		if other {
 			id = int32(os.Getpid())
 		}
 		tr := open(t, ipitrace.Options{TGIDs: []int32{id}})
 		started.finish(t)
 		s := closed(t, tr)
-		got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == started.pid() && r.Cause == "do_sync_core" })
+		got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == started.PID() && r.Cause == "do_sync_core" })
 		// Others can send to the CPU, but the process cannot have sent more than came.
 		if most := uint64(started.received()); !other && (got.IPIs > most || got.IPIs+6 < most) || other && got.IPIs != 0 {
 			t.Errorf("other %v: got %d of %d", other, got.IPIs, most)

@@ -1,0 +1,192 @@
+package ipidrive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
+)
+
+const (
+	spinMost = time.Minute          // if the driver is stuck
+	waitMost = 5 * time.Second      // for a thread that was woken
+	settle   = 2 * time.Millisecond // until a thread waits, or a kworker has done its work
+)
+
+// Priorities of SCHED_FIFO: the thread that waits is preferred to the one that spins.
+const (
+	prioSpin = 1 + iota
+	prioWait
+)
+
+// stage is what a scenario has while it runs.
+type stage struct {
+	Job
+	page  []byte
+	fds   []int
+	file  *os.File
+	to    unix.Sockaddr
+	futex uint32
+	spin  *spinner     // nil if the victim idles
+	woken atomic.Int64 // times that the waiting thread woke up
+	turns int64        // done
+}
+
+// missing is what the machine lacks. It is no failure.
+type missing string
+
+func (m missing) Error() string { return string(m) }
+
+// run does a job in this process, on a locked thread.
+func run(j Job) (Result, error) {
+	sc, ok := Find(j.Scenario)
+	if !ok || j.Victim == j.Sender {
+		return Result{}, fmt.Errorf("scenario %q with sender %d and victim %d: expected one that exists and two CPUs", j.Scenario, j.Sender, j.Victim)
+	}
+	r := Result{Job: j, PID: os.Getpid()}
+	var err error
+	r.Received, err = perform(&stage{Job: j}, &sc)
+	var m missing
+	if errors.As(err, &m) {
+		r.Missing, err = string(m), nil
+	}
+	return r, err
+}
+
+func perform(s *stage, sc *Scenario) (got Received, err error) {
+	runtime.LockOSThread()
+	if err := affinity.Pin(s.Sender); err != nil {
+		return got, fmt.Errorf("CPU %d: %w", s.Sender, err)
+	}
+	if !sc.idle {
+		if s.spin, err = startSpinner(s.Victim); err != nil {
+			return got, err
+		}
+		defer s.spin.stop.Store(true)
+	}
+	if sc.setup != nil {
+		if err := sc.setup(s); err != nil {
+			return got, err
+		}
+	}
+	pause(settle)
+	before := interrupts.Read()
+	for range s.Turns {
+		if err := sc.turn(s); err != nil {
+			return got, err
+		}
+		s.turns++
+	}
+	if sc.after != nil {
+		err = sc.after(s)
+	}
+	return receivedSince(before, s.Victim), err
+}
+
+// pause sleeps without the Go scheduler, which would wake other threads for the time.
+func pause(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
+}
+
+func receivedSince(before interrupts.Reading, cpu int) Received {
+	now := interrupts.Read()
+	d := now.IPIsSince(before, cpu)
+	resched, _ := now.Since(before, interrupts.Reschedule, cpu)
+	return Received{Calls: d.Call, Flushes: d.TLB, Rescheds: resched}
+}
+
+// spinner is a thread that has a CPU for itself.
+type spinner struct {
+	turns  atomic.Int64
+	stop   atomic.Bool
+	failed chan error
+}
+
+// startSpinner returns when the thread spins.
+func startSpinner(cpu int) (*spinner, error) {
+	s := &spinner{failed: make(chan error, 1)}
+	go s.spin(cpu)
+	for begin := time.Now(); s.turns.Load() < 1000; time.Sleep(time.Millisecond) {
+		select {
+		case err := <-s.failed:
+			return nil, err
+		default:
+		}
+		if time.Since(begin) > spinMost {
+			return nil, fmt.Errorf("the thread on CPU %d does not run", cpu)
+		}
+	}
+	return s, nil
+}
+
+func (s *spinner) spin(cpu int) {
+	if err := onCPU(cpu, prioSpin); err != nil {
+		s.failed <- err
+		return
+	}
+	for end := time.Now().Add(spinMost); !s.stop.Load() && time.Now().Before(end); {
+		s.turns.Add(1)
+	}
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
+}
+
+// onCPU makes the goroutine's thread a real-time one on that CPU.
+func onCPU(cpu int, priority uint32) error {
+	runtime.LockOSThread()
+	if err := affinity.Pin(cpu); err != nil {
+		return fmt.Errorf("CPU %d: %w", cpu, err)
+	}
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority}
+	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
+		return fmt.Errorf("SCHED_FIFO: %w", err)
+	}
+	return nil
+}
+
+// waitOnVictim starts a thread on the victim that waits in f again and again: each time
+// that it is woken, the victim has to be interrupted.
+func (s *stage) waitOnVictim(f func() error) error {
+	ready := make(chan error)
+	go func() {
+		err := onCPU(s.Victim, prioWait)
+		ready <- err
+		for err == nil {
+			err = f()
+			s.woken.Add(1)
+		}
+	}()
+	return <-ready
+}
+
+// waitWoken returns when the thread has been woken as often as there were turns, and waits
+// again. If the spinner goes on after that, the thread waits, since it is preferred.
+func (s *stage) waitWoken(meanwhile func()) error {
+	end := time.Now().Add(waitMost)
+	until := func(done func() bool) error {
+		for ; !done(); meanwhile() {
+			if time.Now().After(end) {
+				return fmt.Errorf("turn %d: the thread on CPU %d did not wake up and wait again", s.turns, s.Victim)
+			}
+		}
+		return nil
+	}
+	if err := until(func() bool { return s.woken.Load() > s.turns }); err != nil {
+		return err
+	}
+	if s.spin == nil {
+		pause(settle)
+		return nil
+	}
+	const some = 10
+	spun := s.spin.turns.Load()
+	return until(func() bool { return s.spin.turns.Load() > spun+some })
+}
