@@ -3,6 +3,7 @@ package remedy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
@@ -73,10 +74,13 @@ func (p *parser) read(line string) error {
 			return p.start(key, &p.entry.Stop, rest)
 		case "source":
 			return p.start(key, &p.entry.Source, rest)
+		case "each":
+			p.text = nil
+			return p.each(rest)
 		}
 	}
 	if p.text == nil {
-		return p.expected("match:, what:, stop: or source:", quote(body))
+		return p.expected("match:, each:, what:, stop: or source:", quote(body))
 	}
 	*p.text += " " + body
 	return nil
@@ -106,6 +110,18 @@ func (p *parser) start(key string, text *string, rest string) error {
 	}
 	*text, p.text = rest, text
 	return nil
+}
+
+// each reads such as "3 per flip".
+func (p *parser) each(rest string) error {
+	words := strings.Fields(rest)
+	if len(words) == 3 && words[1] == "per" {
+		if n, err := strconv.Atoi(words[0]); err == nil && n > 0 && p.entry.Each == 0 {
+			p.entry.Each, p.entry.Event = n, words[2]
+			return nil
+		}
+	}
+	return p.expected("one each: in an entry, such as 3 per flip", quote(rest))
 }
 
 // finish adds the entry that was read.

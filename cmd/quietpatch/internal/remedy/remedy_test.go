@@ -161,6 +161,22 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// TestEach: how many IPIs one event takes is known of keys.
+func TestEach(t *testing.T) {
+	flips := 0
+	for _, e := range builtin(t).Entries() {
+		if e.Each != 0 && (e.Each != 3 || e.Event != "flip") || e.Each == 0 && e.Event != "" {
+			t.Errorf("%s: %d per %q", e.Name, e.Each, e.Event)
+		}
+		if e.Each > 0 {
+			flips++
+		}
+	}
+	if e, ok := Lookup(ipi.Key{Cause: "do_sync_core", Origin: ipi.Origin{Path: "workqueue netstamp_clear"}}); !ok || e.Each != 3 || flips < 4 {
+		t.Errorf("got %+v of %d entries with flips", e, flips)
+	}
+}
+
 func TestDetails(t *testing.T) {
 	words := builtin(t).Details()
 	if !slices.IsSorted(words) || !slices.Contains(words, "clocksource_watchdog") || !slices.Contains(words, "SO_TIMESTAMP*") || slices.Contains(words, "do_sync_core") {
@@ -259,9 +275,9 @@ func TestErrors(t *testing.T) {
 		{"  match: cause=a\n", 1, "the name of an entry", `"  match: cause=a"`},
 		{"Name\n", 1, "a name of small letters", `"Name"`},
 		{"a b\n", 1, "a name of small letters", `"a b"`},
-		{"a\n  matches: cause=a\n", 2, "match:, what:, stop: or source:", `"matches: cause=a"`},
-		{"a\n  match: cause=a\n  and more\n", 3, "match:, what:, stop: or source:", `"and more"`},
-		{"a\n  what: W.\n  match: cause=a\n  and more\n", 4, "match:, what:, stop: or source:", `"and more"`},
+		{"a\n  matches: cause=a\n", 2, "match:, each:, what:, stop: or source:", `"matches: cause=a"`},
+		{"a\n  match: cause=a\n  and more\n", 3, "match:, each:, what:, stop: or source:", `"and more"`},
+		{"a\n  what: W.\n  match: cause=a\n  and more\n", 4, "match:, each:, what:, stop: or source:", `"and more"`},
 		{"a\n  match:\n", 2, "conditions behind match:", "nothing"},
 		{"a\n  match: do_sync_core\n", 2, "conditions such as cause=do_sync_core", `"do_sync_core"`},
 		{"a\n  match: function=f\n", 2, "with one of kind, path, comm, thread, softirq, syscall, cause, detail, work", `"function=f"`},
@@ -269,6 +285,12 @@ func TestErrors(t *testing.T) {
 		{"a\n  match: cause=\n", 2, "a value on each side", `"cause="`},
 		{"a\n  match: cause=a||b\n", 2, "a value on each side", `"cause=a||b"`},
 		{"a\n  match: kind=call|calls\n", 2, "a kind, one of [call tlb resched irq_work other]", `"kind=call|calls"`},
+		{"a\n  each: 3\n", 2, "one each: in an entry, such as 3 per flip", `"3"`},
+		{"a\n  each: 0 per flip\n", 2, "such as 3 per flip", `"0 per flip"`},
+		{"a\n  each: x per flip\n", 2, "such as 3 per flip", `"x per flip"`},
+		{"a\n  each: 3 a flip\n", 2, "such as 3 per flip", `"3 a flip"`},
+		{"a\n  each: 3 per flip\n  each: 3 per flip\n", 3, "one each: in an entry", `"3 per flip"`},
+		{"a\n  each: 3 per flip\n  and more\n", 3, "match:, each:, what:", `"and more"`},
 		{"a\n  match: cause=a\n  what:\n", 3, "text behind what:", "nothing"},
 		{"a\n  match: cause=a\n  what: W.\n  what: X.\n", 4, "one what: in an entry", "a second one"},
 		{"a\n\n", 3, "a match: in the entry a of line 1", "its end"},

@@ -16,7 +16,10 @@ type Entry struct {
 	What   string // it is
 	Stop   string // how
 	Source string
-	rules  []rule
+	// Each is how many IPIs every CPU gets for one Event, such as 3 for a flip; 0 if that varies.
+	Each  int
+	Event string
+	rules []rule
 }
 
 // Table is a list of entries.
