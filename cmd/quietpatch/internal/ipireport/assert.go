@@ -169,7 +169,7 @@ func (t *term) check(r *Report) (Failure, bool) {
 		return f, true
 	}
 	if upper {
-		f.lines = merge(t.contributing(rows), fold{threads: true, marks: true})
+		f.lines = merge(t.contributing(rows), fold{threads: true, details: true})
 	}
 	return f, false
 }
@@ -257,7 +257,7 @@ func (f *Failure) String() string {
 	}
 	b.WriteByte('\n')
 	for _, l := range f.lines[:min(len(f.lines), shown)] {
-		fmt.Fprintf(&b, "  CPU %d %s %s: %s, queued %d, from %s", l.CPU, clean(string(l.Kind)), causeText(&l.Key),
+		fmt.Fprintf(&b, "  CPU %d %s %s: %s, queued %d, from %s", l.CPU, kindText(l.Kind), causeText(&l.Key),
 			plural(l.IPIs, "IPI"), l.Queued, l.senderText())
 		if origin := originText(&l.Origin); origin != "" {
 			b.WriteString(", " + origin)

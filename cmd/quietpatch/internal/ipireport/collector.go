@@ -35,11 +35,16 @@ type Collector struct {
 	folded   uint64
 	broken   string
 	rowsMax  int
+	// interrupted has as many rows as rows has, at most.
+	interrupted map[interruptedKey]*ipi.Interrupted
 }
 
 // NewCollector returns one that has seen nothing.
 func NewCollector(meta Meta) *Collector {
-	return &Collector{meta: meta, rows: map[ipi.Key]*ipi.Row{}, stacks: map[int32][]string{}, rowsMax: rowsMax}
+	return &Collector{
+		meta: meta, rows: map[ipi.Key]*ipi.Row{}, stacks: map[int32][]string{}, rowsMax: rowsMax,
+		interrupted: map[interruptedKey]*ipi.Interrupted{},
+	}
 }
 
 // Add takes the next snapshot, and returns what has happened since the one before.
@@ -64,6 +69,9 @@ func (c *Collector) Report() *Report {
 	for _, row := range c.rows {
 		r.Rows = append(r.Rows, *row)
 	}
+	for _, x := range c.interrupted {
+		r.Interrupted = append(r.Interrupted, *x)
+	}
 	r.Timeline = slices.Clone(c.slices)
 	if n := len(r.Timeline); n > 0 { // only the last one changes, see addSlice
 		r.Timeline[n-1].IPIs = maps.Clone(r.Timeline[n-1].IPIs)
@@ -78,6 +86,8 @@ type Step struct {
 	Lost     uint64
 	SelfIPIs uint64
 	Stacks   map[int32][]string // not seen before
+
+	Interrupted []ipi.Interrupted // only those that have changed, with what was added
 }
 
 // differ makes steps of snapshots.
@@ -87,6 +97,8 @@ type differ struct {
 	lost     uint64
 	selfIPIs uint64
 	stacks   map[int32]struct{}
+
+	interrupted map[interruptedKey]runs
 }
 
 type counts struct{ ipis, queued, cost uint64 }
@@ -124,6 +136,7 @@ func (d *differ) step(s ipi.Snapshot) Step {
 	}
 	slices.SortFunc(st.Rows, compareRows)
 	st.Stacks = d.newStacks(s.Stacks)
+	st.Interrupted = d.newInterrupted(s.Interrupted)
 	d.at, d.last, d.lost, d.selfIPIs = st.To, now, s.Lost, s.SelfIPIs
 	return st
 }
@@ -169,6 +182,9 @@ func (c *Collector) addStep(s Step) {
 		if r.IPIs > 0 {
 			lanes[Lane{r.CPU, r.Kind}] += r.IPIs
 		}
+	}
+	for i := range s.Interrupted {
+		c.addInterrupted(s.Interrupted[i])
 	}
 	c.addSlice(Slice{From: s.From, To: s.To, IPIs: lanes})
 }

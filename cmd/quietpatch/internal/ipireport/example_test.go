@@ -33,6 +33,8 @@ func Example() {
 		fmt.Print("\n", failure.String())
 	}
 	// Output:
+	// CPU 3: 1000 IPIs in 10.0 s (100/s), 100 % from server[71]: membarrier(SYNC_CORE); remedy a-name-of-mine
+	//
 	// 1000 IPIs to CPU 3 in 10.0 s, 100/s; calls queued: 1000
 	// Linux 6.12.48; x86_64; 4 CPUs; eBPF
 	// The tracer's own start and stop sent 126 IPIs; they are left out.

@@ -40,7 +40,7 @@ func (r *Report) folded(row *ipi.Row) string {
 	}
 	frames := []string{frame(sender)}
 	if o.Syscall != "" {
-		frames = append(frames, frame(originText(&ipi.Origin{Syscall: o.Syscall, Detail: o.Detail})))
+		frames = append(frames, frame(callText(o)))
 	}
 	if o.Path != "" {
 		frames = append(frames, frame(o.Path))

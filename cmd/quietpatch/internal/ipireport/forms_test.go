@@ -145,11 +145,11 @@ func parsePage(t *testing.T, page string) (elements, classes map[string]int) {
 
 func TestPage(t *testing.T) {
 	elements, classes := parsePage(t, write(t, forms()["html"], sampleCollector().Report()))
-	// CPU 2: call in 3 slices, tlb in 3, irq_work in 1; CPU 3: call in 3, resched in 3.
-	if elements["svg"] != 1 || classes["bar"] != 13 || classes["kind-call"] != 2 || classes["kind-tlb"] != 1 || classes["kind-irq-work"] != 1 {
+	// CPU 2: call in 3 slices, tlb in 3, irq_work in 1; CPU 3: call in 3, resched in 3; each kind once in the legend.
+	if elements["svg"] != 1 || classes["bar"] != 13 || classes["kind-call"] != 3 || classes["kind-tlb"] != 2 || classes["kind-irq-work"] != 2 || classes["swatch"] != 4 {
 		t.Errorf("timeline: %v, %v", elements, classes)
 	}
-	if elements["table"] != 2 || elements["h3"] == 0 {
+	if elements["table"] != 3 || elements["h3"] == 0 {
 		t.Errorf("tables and remedies: %v", elements)
 	}
 }
@@ -168,7 +168,7 @@ func TestPageStrips(t *testing.T) {
 	}
 	c.Add(ipi.Snapshot{At: time.Second, Rows: rows})
 	page = write(t, forms()["html"], c.Report())
-	if _, classes := parsePage(t, page); classes["kind-call"] != stripsMax || !strings.Contains(page, "and 96 strips more") {
+	if _, classes := parsePage(t, page); classes["kind-call"] != stripsMax+1 || !strings.Contains(page, "and 96 strips more") {
 		t.Errorf("%v", classes)
 	}
 }
@@ -229,16 +229,15 @@ func TestStacks(t *testing.T) {
 	}
 }
 
-// TestBig: 100,000 rows are written in reasonable time and size, and nothing is left out of sums.
+// TestBig: many rows are written in reasonable size, and nothing is left out of sums.
 func TestBig(t *testing.T) {
-	const n = 100_000
+	const n = 20_000
 	c := NewCollector(sampleMeta())
 	rows := many(n)
 	var ipis uint64
 	for i := range rows {
 		ipis += rows[i].IPIs
 	}
-	start := time.Now()
 	c.Add(ipi.Snapshot{At: time.Second, Rows: rows})
 	r := c.Report()
 	if s := r.sum(); len(r.Rows) != n || s.ipis != ipis {
@@ -249,16 +248,31 @@ func TestBig(t *testing.T) {
 	for _, l := range lines {
 		sum += l.IPIs
 	}
-	if len(lines) != 26 || sum != ipis || lines[0].pids < 50 || lines[0].cpus.Len() != 64 {
+	if len(lines) != 26 || sum != ipis || lines[0].pids < 10 || lines[0].cpus.Len() != 64 {
 		t.Errorf("%d lines with %d IPIs: %+v", len(lines), sum, lines[0])
 	}
 	for name, form := range forms() {
 		text := write(t, form, r)
-		if most := map[string]int{"text": 20_000, "html": 200_000, "metrics": 700_000, "folded": 10_000, "json": 100 << 20}[name]; len(text) > most {
+		if most := map[string]int{"text": 20_000, "html": 200_000, "metrics": 700_000, "folded": 10_000, "json": 20 << 20}[name]; len(text) > most {
 			t.Errorf("%s: %d bytes, want at most %d", name, len(text), most)
 		}
 	}
-	t.Logf("all forms in %v", time.Since(start))
+}
+
+// BenchmarkForms is for 100,000 rows.
+func BenchmarkForms(b *testing.B) {
+	c := NewCollector(sampleMeta())
+	c.Add(ipi.Snapshot{At: time.Second, Rows: many(100_000)})
+	r := c.Report()
+	for name, form := range forms() {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := form(r, io.Discard); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 type brokenWriter struct{}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 )
 
 //go:embed page.html
@@ -14,13 +16,16 @@ var pageText string
 
 // page escapes all it is given, but for the timeline, which is made of numbers and names of kinds.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"numeric": func(column int) bool { return lineFlush[column] == 'r' },
+	"numeric": func(flush string, column int) bool { return flush[column] == 'r' },
+	"lines":   func() string { return lineFlush },
+	"threads": func() string { return interruptedFlush },
 }).Parse(pageText))
 
 type pageData struct {
 	Where      string
 	Head       []string
 	Timeline   template.HTML
+	Legend     []pageKind
 	MatrixHead []string
 	Matrix     [][]string
 	MatrixMore string
@@ -28,6 +33,21 @@ type pageData struct {
 	Lines      [][]string
 	More       string
 	Remedies   []pageRemedy
+
+	Verdicts        []string
+	InterruptedHead []string
+	Interrupted     [][]string
+	InterruptedMore string
+}
+
+type pageKind struct {
+	Class, Kind, What string
+}
+
+// kindWords say in the legend what kinds are.
+var kindWords = map[ipi.Kind]string{
+	ipi.Call: "a function to run", ipi.TLB: "mappings to forget", ipi.Resched: "the scheduler to look again",
+	ipi.IRQWork: "work for interrupt context", ipi.Other: "anything else",
 }
 
 type pageRemedy struct{ Name, For, What, Stop, Source string }
@@ -37,11 +57,15 @@ func (r *Report) WriteHTML(w io.Writer, o Options) error {
 	if o.Top <= 0 {
 		o.Top = 200
 	}
-	d := pageData{Where: r.Meta.where(), Head: r.head(), LineHead: lineHeader}
+	d := pageData{Where: r.Meta.where(), Head: r.head(), LineHead: lineHeader, InterruptedHead: interruptedHeader, Verdicts: r.verdictLines(o.top())}
 	if len(r.Rows) > 0 {
 		d.Timeline = template.HTML(r.timelineSVG())
+		for _, k := range r.matrix().kinds {
+			d.Legend = append(d.Legend, pageKind{kindClass(k), kindText(k), kindWords[k]})
+		}
 		r.fillTables(&d, o)
 	}
+	d.Interrupted, d.InterruptedMore = r.interruptedTable(o.top())
 	return page.Execute(w, d)
 }
 
@@ -63,7 +87,7 @@ func (r *Report) fillTables(d *pageData, o Options) {
 		d.Lines = append(d.Lines, l.cells(i+1, r.Duration))
 	}
 	d.More = strings.TrimSpace(moreLines(lines, o.top()))
-	for _, a := range advise(lines, o.top()) {
-		d.Remedies = append(d.Remedies, pageRemedy{a.Name, a.forRows(), oneLine(a.What), oneLine(a.Stop), oneLine(a.Source)})
+	for _, a := range r.advise(lines, o.top()) {
+		d.Remedies = append(d.Remedies, pageRemedy{a.Name, a.text(), oneLine(a.What), oneLine(a.Stop), oneLine(a.Source)})
 	}
 }

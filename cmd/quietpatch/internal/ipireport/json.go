@@ -37,6 +37,9 @@ type JSON struct {
 	Folded     uint64       `json:"folded"`     // updates of rows that lost sender and origin, as there were too many rows
 	Incomplete string       `json:"incomplete"` // why the run is not whole; "" if it is
 	Remedies   []JSONRemedy `json:"remedies"`   // those that rows name
+
+	Verdicts    []JSONVerdict     `json:"verdicts"`    // one for each CPU that was watched, as far as these are known
+	Interrupted []JSONInterrupted `json:"interrupted"` // most first; empty if nobody asked
 }
 
 // JSONRow is a row. What is not known is "" or 0.
@@ -64,12 +67,37 @@ type JSONRow struct {
 	Stack      []string `json:"stack,omitempty"` // innermost function first
 }
 
+// JSONVerdict says in a line what a CPU got, and from whom most of it came.
+type JSONVerdict struct {
+	CPU  int    `json:"cpu"`
+	IPIs uint64 `json:"ipis"`
+	Text string `json:"text"`
+}
+
+// JSONInterrupted is a thread that had a CPU when an interrupt came.
+type JSONInterrupted struct {
+	CPU        int      `json:"cpu"`
+	Kind       ipi.Kind `json:"kind"`
+	Cause      string   `json:"cause"` // function that ran in the interrupt
+	PID        int      `json:"pid"`   // 0 for the idle thread
+	TID        int      `json:"tid"`
+	Comm       string   `json:"comm"`
+	Thread     string   `json:"thread"`
+	Runs       uint64   `json:"runs"` // functions that ran, or interrupts where there are none
+	RunsPerSec float64  `json:"runs_per_s"`
+	CostNS     uint64   `json:"cost_ns"`
+}
+
 // JSONRemedy is an entry of the table of known causes.
 type JSONRemedy struct {
 	Name   string `json:"name"`
 	What   string `json:"what"`
 	Stop   string `json:"stop"`
 	Source string `json:"source"`
+
+	IPIsEach int    `json:"ipis_each"` // to each CPU, per event; 0 if they are not always as many
+	Event    string `json:"event"`     // such as flip
+	Events   uint64 `json:"events"`    // about how many there were
 }
 
 // JSON returns the report with one row per victim, thread and origin, and per stack if stacks
@@ -82,14 +110,28 @@ func (r *Report) JSON() *JSON {
 		Version: r.Meta.Version, Kernel: r.Meta.Kernel, Machine: r.Meta.Machine, CPUs: r.Meta.CPUs,
 		Victims: r.Meta.Victims, Filter: r.Meta.Filter, Mode: r.Meta.Mode, Notes: slices.Concat([]string{}, r.Meta.Notes),
 		Folded: r.Folded, Incomplete: r.Incomplete, Remedies: []JSONRemedy{},
+		Verdicts: []JSONVerdict{}, Interrupted: []JSONInterrupted{},
 	}
 	names := map[string]bool{}
 	for _, row := range r.finest() {
 		j.Rows = append(j.Rows, r.jsonRow(&row))
 		names[row.Remedy] = true
 	}
+	events := r.events()
 	for _, e := range entries(func(e *remedy.Entry) bool { return names[e.Name] }) {
-		j.Remedies = append(j.Remedies, JSONRemedy{Name: e.Name, What: oneLine(e.What), Stop: oneLine(e.Stop), Source: oneLine(e.Source)})
+		j.Remedies = append(j.Remedies, JSONRemedy{
+			Name: e.Name, What: oneLine(e.What), Stop: oneLine(e.Stop), Source: oneLine(e.Source),
+			IPIsEach: e.Each, Event: e.Event, Events: events[e.Name],
+		})
+	}
+	for _, v := range r.verdicts() {
+		j.Verdicts = append(j.Verdicts, JSONVerdict{v.cpu, v.ipis, v.text})
+	}
+	for _, x := range r.interrupted() {
+		j.Interrupted = append(j.Interrupted, JSONInterrupted{
+			CPU: x.CPU, Kind: x.Kind, Cause: x.Cause, PID: x.PID, TID: x.TID, Comm: x.Comm, Thread: x.Thread,
+			Runs: x.Runs, RunsPerSec: perSecond(x.Runs, r.Duration), CostNS: x.CostNS,
+		})
 	}
 	return j
 }

@@ -64,7 +64,7 @@ func (l *Live) plain(step Step, r *Report) string {
 	var b strings.Builder
 	lines := now.lines(l.options)
 	for _, x := range lines[:min(len(lines), l.options.top())] {
-		fmt.Fprintf(&b, "%s CPU %s %s %s: %s, %s, queued %d", at, cpusText(x.cpus), clean(string(x.Kind)), causeText(&x.Key),
+		fmt.Fprintf(&b, "%s CPU %s %s %s: %s, %s, queued %d", at, cpusText(x.cpus), kindText(x.Kind), causeText(&x.Key),
 			x.senderText(), plural(x.IPIs, "IPI"), x.Queued)
 		if origin := originText(&x.Origin); origin != "" {
 			b.WriteString(", " + origin)
@@ -103,12 +103,13 @@ func (l *Live) table(step Step, r *Report) string {
 		cells := x.cells(i+1, 0)
 		table = append(table, []string{
 			cells[1], cells[2], cells[3], rate(rates[i], step.To-step.From), cells[6],
-			short(cells[7], 32), short(cells[8], 28), short(cells[9], 44), cells[10],
+			short(cells[7], 32), short(cells[8], 28), short(cells[9], 44), short(cells[10], 24),
 		})
 	}
 	var b strings.Builder
 	b.WriteString(short(head, width) + "\n")
-	align(&b, table, "llrrrllll", width)
+	table, flush := fit(table, "llrrrllll", width, "us each", "remedy", "kind")
+	align(&b, table, flush, width)
 	b.WriteString(short(strings.TrimSuffix(moreLines(lines, o.top()), "\n"), width))
 	text := strings.TrimSuffix(b.String(), "\n")
 	if all := strings.Split(text, "\n"); len(all) > height-1 {

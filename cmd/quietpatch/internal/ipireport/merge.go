@@ -32,11 +32,11 @@ type line struct {
 	timed   uint64   // IPIs of the rows that have a cost
 }
 
-// fold says what keys leave out; marks are words of details that are only for rules.
-type fold struct{ cpus, threads, pids, marks bool }
+// fold says what keys leave out; details are the words of details that [callText] does not tell.
+type fold struct{ cpus, threads, pids, details bool }
 
 // fold returns what a table leaves out, if it has room for all processes.
-func (o Options) fold() fold { return fold{cpus: !o.PerCPU, threads: !o.Threads, marks: true} }
+func (o Options) fold() fold { return fold{cpus: !o.PerCPU, threads: !o.Threads, details: true} }
 
 // lines merges the rows of a report for a table, the most IPIs first. Processes that have
 // nothing but their number to tell them apart become one line if there are too many lines.
@@ -116,10 +116,22 @@ func (f fold) key(r *ipi.Row) lineKey {
 	if f.pids {
 		k.Sender.PID = 0
 	}
-	if f.marks {
-		k.Origin.Detail = withoutMarks(k.Origin.Detail)
+	if f.details {
+		k.Origin.Detail = told(&k.Origin)
 	}
 	return lineKey{k, r.Remedy}
+}
+
+// told is the part of a detail that [callText] tells.
+func told(o *ipi.Origin) string {
+	options, function := detailWords(o.Detail)
+	switch {
+	case options != "":
+		return options
+	case strings.HasPrefix(o.Path, "workqueue "):
+		return ""
+	}
+	return function
 }
 
 // add adds a row, and keeps the smallest of what may differ, so that the order of rows
@@ -148,15 +160,6 @@ func functionName(s string) string {
 		}
 	}
 	return s
-}
-
-// withoutMarks takes the word go out of a detail: it says what the process is, not what it did.
-func withoutMarks(detail string) string {
-	const mark = "go"
-	if !strings.Contains(detail, mark) {
-		return detail
-	}
-	return strings.Join(slices.DeleteFunc(strings.Fields(detail), func(w string) bool { return w == mark }), " ")
 }
 
 // compareRows puts those with more IPIs first; rows are never equal if their keys are not.

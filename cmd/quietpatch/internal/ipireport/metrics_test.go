@@ -77,7 +77,7 @@ func TestMetricsBound(t *testing.T) {
 	m, c := NewMetrics(allowed), NewCollector(Meta{})
 	before := map[string]float64{}
 	for i := range 6 {
-		rows := many(cpus * 40)
+		rows := many(cpus * 16)
 		for j := range rows {
 			rows[j].IPIs *= uint64(i + 1 + j%7*i)
 			rows[j].Queued, rows[j].CostNS = rows[j].IPIs, rows[j].IPIs

@@ -21,7 +21,7 @@ import (
 const (
 	recordFormat  = "quietpatch-trace"
 	recordVersion = 1
-	recordRows    = 1000     // and as many stacks of a line, when written
+	recordRows    = 1000     // and as many stacks and threads of a line, when written
 	recordLineMax = 32 << 20 // bytes, when read
 	snapshotMax   = 1 << 20  // rows of a snapshot, when read
 )
@@ -42,6 +42,8 @@ type recordLine struct {
 	Stacks   map[int32][]string `json:"stacks,omitempty"`
 	More     bool               `json:"more,omitempty"`
 	End      bool               `json:"end,omitempty"` // the last line; without it the file is cut off
+
+	Interrupted []recordInterrupted `json:"interrupted,omitempty"` // since the first release that has it
 }
 
 type recordRow struct {
@@ -76,17 +78,38 @@ func recordRowOf(r *ipi.Row) recordRow {
 	return x
 }
 
-// row checks what reports rely on: CPUs that can exist, and kinds that are known.
-func (x *recordRow) row() (ipi.Row, error) {
-	if x.CPU < 0 || x.CPU >= ipi.CPUsMax {
-		return ipi.Row{}, fmt.Errorf("expected a CPU from 0 to %d, found %d", ipi.CPUsMax-1, x.CPU)
+// recordInterrupted has the fields of [ipi.Interrupted].
+type recordInterrupted struct {
+	CPU    int      `json:"cpu"`
+	Kind   ipi.Kind `json:"kind"`
+	Cause  string   `json:"cause,omitempty"`
+	PID    int      `json:"pid,omitempty"`
+	TID    int      `json:"tid,omitempty"`
+	Comm   string   `json:"comm,omitempty"`
+	Thread string   `json:"thread,omitempty"`
+	Runs   uint64   `json:"runs"`
+	CostNS uint64   `json:"cost_ns,omitempty"`
+}
+
+// victim checks what reports rely on: CPUs that can exist, and kinds that are known.
+func victim(cpu int, kind ipi.Kind) (ipi.Kind, error) {
+	if cpu < 0 || cpu >= ipi.CPUsMax {
+		return "", fmt.Errorf("expected a CPU from 0 to %d, found %d", ipi.CPUsMax-1, cpu)
 	}
-	if !slices.Contains(ipi.Kinds(), x.Kind) {
-		x.Kind = ipi.Other // of a newer version
+	if !slices.Contains(ipi.Kinds(), kind) {
+		kind = ipi.Other // of a newer version
+	}
+	return kind, nil
+}
+
+func (x *recordRow) row() (ipi.Row, error) {
+	kind, err := victim(x.CPU, x.Kind)
+	if err != nil {
+		return ipi.Row{}, err
 	}
 	r := ipi.Row{
 		Key: ipi.Key{
-			CPU: x.CPU, Kind: x.Kind, Cause: x.Cause, StackID: -1,
+			CPU: x.CPU, Kind: kind, Cause: x.Cause, StackID: -1,
 			Sender: ipi.Sender{PID: x.PID, TID: x.TID, Comm: x.Comm, Thread: x.Thread, Cgroup: x.Cgroup},
 			Origin: ipi.Origin{Syscall: x.Syscall, Detail: x.Detail, Path: x.Path, Via: x.Via},
 		},
@@ -121,7 +144,7 @@ func NewRecorder(w io.Writer, meta Meta) (*Recorder, error) {
 func (r *Recorder) Write(s Step) error {
 	r.at = s.To
 	l := recordLine{Lost: s.Lost, SelfIPIs: s.SelfIPIs}
-	rows, stacks := s.Rows, slices.Sorted(maps.Keys(s.Stacks))
+	rows, stacks, interrupted := s.Rows, slices.Sorted(maps.Keys(s.Stacks)), s.Interrupted
 	for {
 		l.AtNS = int64(s.To)
 		l.Rows = make([]recordRow, 0, min(len(rows), recordRows))
@@ -134,7 +157,12 @@ func (r *Recorder) Write(s Step) error {
 			l.Stacks[id] = s.Stacks[id]
 		}
 		stacks = stacks[len(l.Stacks):]
-		l.More = len(rows)+len(stacks) > 0
+		n := min(len(interrupted), recordRows)
+		for i := range interrupted[:n] {
+			l.Interrupted = append(l.Interrupted, recordInterrupted(interrupted[i]))
+		}
+		interrupted = interrupted[n:]
+		l.More = len(rows)+len(stacks)+len(interrupted) > 0
 		if err := r.json.Encode(l); err != nil {
 			return err
 		}
@@ -277,6 +305,16 @@ func (p *recordReader) next(c *Collector) (end bool, err error) {
 	}
 	for id, frames := range l.Stacks {
 		s.Stacks[id] = frames
+	}
+	if len(s.Interrupted)+len(l.Interrupted) > snapshotMax {
+		return false, fmt.Errorf("expected at most %d interrupted threads in a snapshot", snapshotMax)
+	}
+	for i := range l.Interrupted {
+		x := ipi.Interrupted(l.Interrupted[i])
+		if x.Kind, err = victim(x.CPU, x.Kind); err != nil {
+			return false, fmt.Errorf("interrupted thread %d: %w", i+1, err)
+		}
+		s.Interrupted = append(s.Interrupted, x)
 	}
 	if !l.More {
 		c.addStep(*s)

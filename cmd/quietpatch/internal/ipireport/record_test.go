@@ -49,6 +49,7 @@ func zipped(lines ...string) []byte {
 
 func sorted(r *Report) *Report {
 	slices.SortFunc(r.Rows, compareRows)
+	slices.SortFunc(r.Interrupted, compareInterrupted)
 	return r
 }
 
@@ -145,6 +146,7 @@ func TestRecordErrors(t *testing.T) {
 		{"json", zipped(head, `{"at_ns":1}`, `{"at_ns":`), "line 3|object of JSON|1 snapshot,"},
 		{"back", zipped(head, `{"at_ns":5}`, `{"at_ns":4}`), "line 3|a time from 5 ns on, found 4"},
 		{"cpu", zipped(head, `{"rows":[{"cpu":0,"kind":"call"},{"cpu":8192}]}`), "line 2|row 2|a CPU from 0 to 8191, found 8192"},
+		{"thread", zipped(head, `{"interrupted":[{"cpu":0},{"cpu":8192}]}`), "line 2|interrupted thread 2|a CPU from 0 to 8191, found 8192"},
 		{"negative", zipped(head, `{"rows":[{"cpu":-1}]}`), "found -1"},
 		{"open", zipped(head, `{"more":true}`, `{"end":true}`), "line 3|the other rows of the snapshot"},
 		{"behind", zipped(head, `{"end":true}`, `{}`), "line 2|behind the last line"},
@@ -167,23 +169,46 @@ func TestRecordErrors(t *testing.T) {
 // TestRecordNewer: fields and kinds of later versions do no harm.
 func TestRecordNewer(t *testing.T) {
 	c, err := ReadRecord(bytes.NewReader(zipped(`{"format":"quietpatch-trace","version":1,"new":1,"meta":{"new":2}}`,
-		`{"at_ns":1,"new":3,"rows":[{"cpu":1,"kind":"nmi","ipis":2,"new":4}]}`, `{"end":true}`)))
+		`{"at_ns":1,"new":3,"rows":[{"cpu":1,"kind":"nmi","ipis":2,"new":4}],"interrupted":[{"cpu":1,"kind":"nmi","runs":3,"new":5}]}`, `{"end":true}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := c.Report(); len(r.Rows) != 1 || r.Rows[0].Kind != ipi.Other || r.Rows[0].IPIs != 2 || r.Rows[0].StackID != -1 {
+	if r := c.Report(); len(r.Interrupted) != 1 || r.Interrupted[0] != (ipi.Interrupted{CPU: 1, Kind: ipi.Other, Runs: 3}) ||
+		len(r.Rows) != 1 || r.Rows[0].Kind != ipi.Other || r.Rows[0].IPIs != 2 || r.Rows[0].StackID != -1 {
 		t.Errorf("got %+v", r.Rows)
 	}
 }
 
-// TestRecordBig: a snapshot of 100,000 rows is in many lines, and all come back.
+// TestRecordOlder: a record from before there were interrupted threads, word for word, is whole.
+func TestRecordOlder(t *testing.T) {
+	c, err := ReadRecord(bytes.NewReader(zipped(
+		`{"format":"quietpatch-trace","version":1,"meta":{"version":"v0.7.0","start":"2026-03-04T05:06:07Z","kernel":"6.12.48","machine":"x86_64","cpus":4,"victims":"2-3","mode":"eBPF"}}`,
+		`{"at_ns":10000000000,"self_ipis":126,"rows":[{"cpu":2,"kind":"call","cause":"do_sync_core","pid":812,"tid":812,"comm":"chronyd","syscall":"close","path":"workqueue netstamp_clear","via":"kworker/0:1","stack":4,"ipis":50,"queued":50,"cost_ns":75000}],"stacks":{"4":["a","b"]}}`,
+		`{"at_ns":20000000000,"lost":1}`,
+		`{"at_ns":20000000000,"end":true}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := chrony(2, "close", "", 50)
+	want.StackID, want.Sender.Thread, want.Sender.Cgroup = 4, "", ""
+	if r := c.Report(); len(r.Rows) != 1 || r.Rows[0] != want || r.Lost != 1 || r.SelfIPIs != 126 || r.Duration != 20*time.Second ||
+		len(r.Stacks[4]) != 2 || len(r.Interrupted) != 0 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// TestRecordBig: a snapshot of many rows is in many lines, and all come back.
 func TestRecordBig(t *testing.T) {
-	rows := many(100_000)
+	rows := many(20*recordRows + 1)
+	var threads []ipi.Interrupted
+	for i := range 3*recordRows + 1 {
+		threads = append(threads, interrupted(1, ipi.Call, "f", i+1, uint64(i+1)))
+	}
 	stacks := map[int32][]string{}
 	for i := range int32(2500) {
 		stacks[i] = []string{"f", "g"}
 	}
-	file := record(t, Meta{}, []ipi.Snapshot{{At: 1, Rows: rows[:1], Stacks: stacks}, {At: 2, Rows: rows}}, true)
+	file := record(t, Meta{}, []ipi.Snapshot{{At: 1, Rows: rows[:1], Stacks: stacks}, {At: 2, Rows: rows, Interrupted: threads}}, true)
 	c, err := ReadRecord(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
@@ -193,10 +218,13 @@ func TestRecordBig(t *testing.T) {
 	for i := range rows {
 		want += rows[i].IPIs
 	}
+	if len(r.Interrupted) != len(threads) || sumRuns(r.Interrupted) != sumRuns(threads) {
+		t.Errorf("%d threads with %d runs", len(r.Interrupted), sumRuns(r.Interrupted))
+	}
 	if len(r.Rows) != len(rows) || r.sum().ipis != want || len(r.Stacks) != len(stacks) || r.Duration != 2 {
 		t.Errorf("%d rows, %d IPIs, %d stacks, duration %v", len(r.Rows), r.sum().ipis, len(r.Stacks), r.Duration)
 	}
-	if len(file) > 2<<20 {
+	if len(file) > 500_000 {
 		t.Errorf("the file has %d bytes", len(file))
 	}
 }
@@ -212,6 +240,7 @@ func FuzzReadRecord(f *testing.F) {
 	for _, s := range []string{
 		`{"at_ns":1,"rows":[{"cpu":1,"kind":"tlb","ipis":2,"stack":1}],"stacks":{"1":["a"]}}` + "\n" + `{"end":true}`,
 		`{"more":true}` + "\n" + `{"at_ns":7}`, `{"at_ns":-1}`, `{"rows":[{"cpu":99999}]}`, `null`, "",
+		`{"interrupted":[{"cpu":7,"kind":"tlb","comm":"\u001b","runs":18446744073709551615},{"cpu":7,"kind":"x","pid":-1,"runs":1}]}`,
 		`{"at_ns":9223372036854775807,"lost":18446744073709551615,"rows":[{"cpu":8191,"comm":"\u001b","ipis":18446744073709551615,"stack":-5}]}`,
 	} {
 		f.Add([]byte(s))
@@ -232,11 +261,11 @@ func FuzzReadRecord(f *testing.F) {
 			}
 		}
 		again, err := ReadRecord(bytes.NewReader(record(t, r.Meta, []ipi.Snapshot{{
-			At: r.Duration, Rows: r.Rows, Lost: r.Lost, SelfIPIs: r.SelfIPIs, Stacks: r.Stacks}}, true)))
+			At: r.Duration, Rows: r.Rows, Lost: r.Lost, SelfIPIs: r.SelfIPIs, Stacks: r.Stacks, Interrupted: r.Interrupted}}, true)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := again.Report(); a.sum() != r.sum() || a.Lost != r.Lost || a.Duration != r.Duration {
+		if a := again.Report(); a.sum() != r.sum() || sumRuns(a.Interrupted) != sumRuns(r.Interrupted) || a.Lost != r.Lost || a.Duration != r.Duration {
 			t.Fatalf("again %+v, first %+v", a, r)
 		}
 	})

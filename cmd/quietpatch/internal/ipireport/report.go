@@ -33,6 +33,8 @@ type Report struct {
 	Folded uint64
 	// Incomplete says why the run is not whole, such as a file that ends early; "" if it is.
 	Incomplete string
+	// Interrupted is who had the victims' CPUs, in no order; empty if nobody asked.
+	Interrupted []ipi.Interrupted
 }
 
 // Slice is a part of the run's time, and how many IPIs went out in it.

@@ -59,15 +59,34 @@ func hostileRow() ipi.Row {
 	return ipi.Row{Key: k, IPIs: 3, Queued: 3, CostNS: 1, Remedy: hostileName}
 }
 
+// interrupted is a thread of a process with pid 40, or the idle thread if tid is 0.
+func interrupted(cpu int, kind ipi.Kind, cause string, tid int, n uint64) ipi.Interrupted {
+	x := ipi.Interrupted{CPU: cpu, Kind: kind, Cause: cause, Runs: n, CostNS: 1200 * n}
+	if tid != 0 {
+		x.PID, x.TID, x.Comm, x.Thread = 40, tid, "loop", "loop"
+	}
+	return x
+}
+
+func hostileInterrupted() ipi.Interrupted {
+	return ipi.Interrupted{
+		CPU: 3, Kind: hostileName, Cause: hostileName, PID: 5, TID: 6, Comm: hostileName, Thread: "t" + hostileName, Runs: 3, CostNS: 1,
+	}
+}
+
 // sampleSnapshots are three, ten seconds from each other; the counts grow.
 func sampleSnapshots() []ipi.Snapshot {
 	var list []ipi.Snapshot
 	for i := uint64(1); i <= 3; i++ {
 		s := ipi.Snapshot{At: time.Duration(i) * 10 * time.Second, Lost: i - 1, SelfIPIs: 126}
 		for cpu := 2; cpu <= 3; cpu++ {
-			s.Rows = append(s.Rows, chrony(cpu, "setsockopt", "SO_TIMESTAMP", 50*i), chrony(cpu, "close", "", 50*i))
+			s.Rows = append(s.Rows, chrony(cpu, "setsockopt", "SO_TIMESTAMP static_key_enable", 50*i), chrony(cpu, "close", "static_key_disable", 50*i))
 		}
 		s.Rows = append(s.Rows, threaded(2, 901, "GC Thread#0", 7*i), threaded(2, 902, "GC Thread#1", 5*i), kernelRow(3, ipi.Resched, 2*i))
+		s.Interrupted = []ipi.Interrupted{
+			interrupted(2, ipi.Call, "do_sync_core", 40, 99*i), interrupted(2, ipi.TLB, "flush_tlb_func.isra.0", 40, 12*i),
+			interrupted(2, ipi.Call, "do_sync_core", 0, i), interrupted(3, ipi.Call, "do_sync_core", 41, 100*i),
+		}
 		if i == 3 {
 			s.Rows = append(s.Rows, kernelRow(2, ipi.IRQWork, 1))
 		}
@@ -88,7 +107,10 @@ func sampleCollector() *Collector {
 func hostileReport() *Report {
 	m := Meta{Version: hostileName, Kernel: hostileName, Machine: hostileName, Victims: hostileName, Filter: hostileName, Mode: hostileName, Notes: []string{hostileName}}
 	c := NewCollector(m)
-	c.Add(ipi.Snapshot{At: time.Second, Rows: []ipi.Row{hostileRow()}, Stacks: map[int32][]string{7: {hostileName, "x\ny;z 5"}}})
+	c.Add(ipi.Snapshot{
+		At: time.Second, Rows: []ipi.Row{hostileRow()}, Stacks: map[int32][]string{7: {hostileName, "x\ny;z 5"}},
+		Interrupted: []ipi.Interrupted{hostileInterrupted()},
+	})
 	c.broken = hostileName
 	return c.Report()
 }

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
@@ -16,7 +15,13 @@ import (
 // WriteText writes the report for people.
 func (r *Report) WriteText(w io.Writer, o Options) error {
 	var b strings.Builder
-	r.writeHead(&b)
+	for _, s := range r.verdictLines(max(o.top(), verdictsLeast)) {
+		hang(&b, s, o.Width)
+	}
+	if b.Len() > 0 {
+		b.WriteByte('\n')
+	}
+	r.writeHead(&b, o)
 	if len(r.Rows) == 0 {
 		b.WriteString("No IPI was seen.\n")
 	} else {
@@ -25,15 +30,19 @@ func (r *Report) WriteText(w io.Writer, o Options) error {
 		r.writeMatrix(&b, o)
 		b.WriteByte('\n')
 		r.writeLines(&b, lines, o)
-		writeRemedies(&b, lines, o)
+		r.writeRemedies(&b, lines, o)
 	}
+	r.writeInterrupted(&b, o)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (r *Report) writeHead(b *strings.Builder) {
+// verdictsLeast is how many CPUs are told of at least, each in a line.
+const verdictsLeast = 16
+
+func (r *Report) writeHead(b *strings.Builder, o Options) {
 	for _, s := range r.head() {
-		b.WriteString(s + "\n")
+		hang(b, s, o.Width)
 	}
 }
 
@@ -173,7 +182,7 @@ func (m *matrix) busiest(n int) (shown []cpuSum, others int, ipis uint64) {
 func (m *matrix) header() []string {
 	cells := []string{"CPU"}
 	for _, k := range m.kinds {
-		cells = append(cells, clean(string(k)))
+		cells = append(cells, kindText(k))
 	}
 	return append(cells, "all", "per s", "queued", "us each")
 }
@@ -214,9 +223,18 @@ func (l *line) cells(number int, d time.Duration) []string {
 		origin = "-"
 	}
 	return []string{
-		strconv.Itoa(number), cpusText(l.cpus), clean(string(l.Kind)),
+		strconv.Itoa(number), cpusText(l.cpus), kindText(l.Kind),
 		strconv.FormatUint(l.IPIs, 10), rate(l.IPIs, d), strconv.FormatUint(l.Queued, 10), microsEach(l.CostNS, l.timed),
 		causeText(&l.Key), l.senderText(), origin, clean(l.Remedy),
+	}
+}
+
+// shorten cuts cells that would push the others away.
+func shorten(table [][]string) {
+	for _, cells := range table {
+		for i := range cells {
+			cells[i] = short(cells[i], nameMax)
+		}
 	}
 }
 
@@ -234,16 +252,13 @@ func cpusText(c ipi.CPUs) string {
 }
 
 func (r *Report) writeLines(b *strings.Builder, lines []line, o Options) {
-	const cellMax = 60
 	table := [][]string{lineHeader}
 	for i, l := range lines[:min(len(lines), o.top())] {
-		cells := l.cells(i+1, r.Duration)
-		for j := range cells {
-			cells[j] = short(cells[j], cellMax)
-		}
-		table = append(table, cells)
+		table = append(table, l.cells(i+1, r.Duration))
 	}
-	align(b, table, lineFlush, o.Width)
+	shorten(table)
+	table, flush := fit(table, lineFlush, o.Width, "queued", "us each", "remedy")
+	align(b, table, flush, o.Width)
 	b.WriteString(moreLines(lines, o.top()))
 }
 
@@ -262,13 +277,15 @@ func moreLines(lines []line, top int) string {
 // advice is a remedy and what it is for.
 type advice struct {
 	remedy.Entry
-	ipis uint64
-	rows []int // numbers of shown rows
-	more int   // rows that are not shown
+	ipis   uint64
+	rows   []int  // numbers of shown rows
+	more   int    // rows that are not shown
+	events uint64 // how often it happened; 0 if that is not known
 }
 
 // advise returns the remedies of all lines, each once, the one for the most IPIs first.
-func advise(lines []line, top int) []advice {
+func (r *Report) advise(lines []line, top int) []advice {
+	events := r.events()
 	found := map[string]*advice{}
 	for _, e := range entries(func(*remedy.Entry) bool { return true }) {
 		found[e.Name] = &advice{Entry: e}
@@ -288,6 +305,7 @@ func advise(lines []line, top int) []advice {
 	var list []advice
 	for _, a := range found {
 		if len(a.rows)+a.more > 0 {
+			a.events = events[a.Name]
 			list = append(list, *a)
 		}
 	}
@@ -297,7 +315,38 @@ func advise(lines []line, top int) []advice {
 	return list
 }
 
-// forRows says what an advice is for, such as "612 IPIs, rows 1-2 and 5 more".
+// events says how often what remedies are for has happened, by their names: each time, every
+// CPU gets as many IPIs as the entry says, so the CPU that got most tells it.
+func (r *Report) events() map[string]uint64 {
+	type victim struct {
+		remedy string
+		cpu    int
+	}
+	got := map[victim]uint64{}
+	known := remedies{}
+	for i := range r.Rows {
+		got[victim{known.of(&r.Rows[i]), r.Rows[i].CPU}] += r.Rows[i].IPIs
+	}
+	times := map[string]uint64{}
+	for _, e := range entries(func(e *remedy.Entry) bool { return e.Each > 0 }) {
+		for v, n := range got {
+			if v.remedy == e.Name {
+				times[e.Name] = max(times[e.Name], (n+uint64(e.Each)/2)/uint64(e.Each))
+			}
+		}
+	}
+	return times
+}
+
+// text is such as "600 IPIs, rows 1-2; 3 IPIs to a CPU per flip, about 100 flips".
+func (a *advice) text() string {
+	if a.events == 0 {
+		return a.forRows()
+	}
+	return fmt.Sprintf("%s; %s to a CPU per %s, about %s", a.forRows(), plural(a.Each, "IPI"), a.Event, plural(a.events, a.Event))
+}
+
+// forRows is such as "612 IPIs, rows 1-2 and 5 more".
 func (a *advice) forRows() string {
 	text := plural(a.ipis, "IPI") + ", "
 	if len(a.rows) > 0 {
@@ -314,70 +363,17 @@ func (a *advice) forRows() string {
 	return text + plural(a.more, "row") + " not shown"
 }
 
-func writeRemedies(b *strings.Builder, lines []line, o Options) {
-	list := advise(lines, o.top())
+func (r *Report) writeRemedies(b *strings.Builder, lines []line, o Options) {
+	list := r.advise(lines, o.top())
 	for i, a := range list {
 		if i == o.top() {
 			fmt.Fprintf(b, "\nand %d more remedies\n", len(list)-i)
 			break
 		}
-		fmt.Fprintf(b, "\n%s: %s\n", a.Name, a.forRows())
+		b.WriteByte('\n')
+		hang(b, a.Name+": "+a.text(), o.Width)
 		wrap(b, a.What, o.Width)
 		wrap(b, "To stop it: "+a.Stop, o.Width)
 		wrap(b, "Source: "+a.Source, o.Width)
-	}
-}
-
-// wrap writes a paragraph, indented.
-func wrap(b *strings.Builder, text string, width int) {
-	const indent, usual, least = "  ", 100, 30
-	if width <= 0 {
-		width = usual
-	}
-	width = max(width-len(indent), least)
-	used := 0
-	for _, word := range strings.Fields(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case used == 0:
-			b.WriteString(indent)
-		case used+1+n > width:
-			b.WriteString("\n" + indent)
-			used = 0
-		default:
-			b.WriteByte(' ')
-			used++
-		}
-		b.WriteString(word)
-		used += n
-	}
-	b.WriteByte('\n')
-}
-
-// align writes columns, each flush left (l) or right (r), and cuts lines at the width if that
-// is not 0.
-func align(b *strings.Builder, table [][]string, flush string, width int) {
-	widths := make([]int, len(flush))
-	for _, cells := range table {
-		for i, cell := range cells {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var text strings.Builder
-	for _, cells := range table {
-		text.Reset()
-		for i, cell := range cells {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if flush[i] == 'r' {
-				text.WriteString(pad + cell + "  ")
-			} else {
-				text.WriteString(cell + pad + "  ")
-			}
-		}
-		s := strings.TrimRight(text.String(), " ")
-		if width > 0 {
-			s = short(s, width)
-		}
-		b.WriteString(s + "\n")
 	}
 }

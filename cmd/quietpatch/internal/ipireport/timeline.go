@@ -93,7 +93,7 @@ func (r *Report) x(at time.Duration) float64 {
 
 func (r *Report) drawStrip(b *strings.Builder, s *strip, top int) {
 	base := top + stripHeight
-	kind := html.EscapeString(clean(string(s.Kind)))
+	kind := html.EscapeString(kindText(s.Kind))
 	fmt.Fprintf(b, "<g class=\"%s\">\n<text class=\"end\" x=\"%d\" y=\"%d\">CPU %d %s</text>\n", kindClass(s.Kind), plotLeft-10, base-6, s.CPU, kind)
 	fmt.Fprintf(b, "<line class=\"base\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", plotLeft, base, plotLeft+plotWidth, base)
 	for _, t := range r.Timeline {

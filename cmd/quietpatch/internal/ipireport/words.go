@@ -36,19 +36,16 @@ func clean(s string) string {
 }
 
 func printable(r rune) bool {
+	if r >= ' ' && r <= '~' {
+		return true
+	}
 	return r != utf8.RuneError && unicode.IsPrint(r) && !unicode.Is(unicode.M, r)
 }
 
-// short returns at most n characters of a text.
-func short(s string, n int) string {
-	const dots = "..."
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	if n <= len(dots) {
-		return dots[:max(n, 0)]
-	}
-	return string([]rune(s)[:n-len(dots)]) + dots
+// kindText is the name of a kind. Those that are known are short.
+func kindText(k ipi.Kind) string {
+	const longest = 12
+	return short(clean(string(k)), longest)
 }
 
 // causeText names the function, or says that it is not known.
@@ -90,21 +87,48 @@ func (l *line) senderText() string {
 
 // originText is such as "setsockopt(SO_TIMESTAMP), workqueue netstamp_clear".
 func originText(o *ipi.Origin) string {
-	text := clean(o.Syscall)
-	if detail := clean(withoutMarks(o.Detail)); detail != "" {
-		if text == "" {
-			text = detail
-		} else {
-			text += "(" + detail + ")"
+	call, path := callText(o), clean(o.Path)
+	if call != "" && path != "" {
+		return call + ", " + path
+	}
+	return call + path
+}
+
+// callText is such as "setsockopt(SO_TIMESTAMP)". A function of the kernel is named only where
+// neither an option nor a work item says it: "write, bpf_stats_handler". The commands of
+// membarrier(2) are shorter without what all of them begin with.
+func callText(o *ipi.Origin) string {
+	text, more := clean(o.Syscall), clean(strings.ReplaceAll(told(o), "MEMBARRIER_CMD_", ""))
+	switch {
+	case text == "" || more == "":
+		return text + more
+	case isFunction(more):
+		return text + ", " + more
+	}
+	return text + "(" + more + ")"
+}
+
+// detailWords takes a detail apart: the options of the system call, and of the kernel's
+// functions on the way the outermost, which is the one that was asked for something. The word
+// go is neither: it says what the process is, not what it did.
+func detailWords(detail string) (options, function string) {
+	var list []string
+	for _, w := range strings.Fields(detail) {
+		switch {
+		case w == "go":
+		case isFunction(w):
+			function = w
+		default:
+			list = append(list, w)
 		}
 	}
-	if o.Path != "" {
-		if text != "" {
-			text += ", "
-		}
-		text += clean(o.Path)
-	}
-	return text
+	return strings.Join(list, " "), function
+}
+
+// isFunction tells names of C, which are in small letters in the kernel, from options
+// (SO_TIMESTAMP) and numbers (command:7, 0x5401).
+func isFunction(word string) bool {
+	return strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789_.") == "" && strings.Trim(word[:1], "0123456789.") != ""
 }
 
 // Container names the container that a cgroup belongs to, such as "docker 0123456789ab", or
