@@ -2,6 +2,7 @@ package remedy
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -134,6 +135,21 @@ func TestLookup(t *testing.T) {
 		{ipi.Key{Kind: ipi.Call, Cause: "remote_function", Origin: ipi.Origin{Syscall: "perf_event_open"}}, "perf-event"},
 		{ipi.Key{Kind: ipi.Call, Cause: "ack_kick", Origin: ipi.Origin{Syscall: "ioctl"}}, "kvm-kick"},
 		{ipi.Key{Kind: ipi.Resched, Sender: ipi.Sender{Comm: "bash"}}, "reschedule"},
+		// With a stack as without: what woke, by what.
+		{ipi.Key{Kind: ipi.Resched, Origin: ipi.Origin{Syscall: "futex", Detail: "FUTEX_WAKE try_to_wake_up wake_up_q go"}}, "futex-wake"},
+		{ipi.Key{Kind: ipi.Resched, Sender: ipi.Sender{Comm: "migration/0"}, Origin: ipi.Origin{Path: "kthread"}}, "affinity"},
+		{ipi.Key{Kind: ipi.Resched, Sender: ipi.Sender{Comm: "migration/0"}, Origin: ipi.Origin{Path: "kthread", Detail: "try_to_wake_up"}}, "affinity"},
+		{ipi.Key{Kind: ipi.Resched, Sender: ipi.Sender{Comm: "migration/0"}, Origin: ipi.Origin{Path: "kthread", Detail: "multi_cpu_stop"}}, "stop-machine"},
+		{ipi.Key{Kind: ipi.Resched, Origin: ipi.Origin{Path: "workqueue virtio_transport_rx_work"}}, "reschedule"},
+		{ipi.Key{Kind: ipi.Resched, Sender: ipi.Sender{Comm: "qemu-system-x86", Thread: "qemu-system-x86"}, Origin: ipi.Origin{Syscall: "write"}}, "reschedule"},
+		{ipi.Key{Kind: ipi.Resched, Sender: ipi.Sender{Comm: "qemu-system-x86", Thread: "CPU 0/KVM"}, Origin: ipi.Origin{Syscall: "ioctl"}}, "kvm-kick"},
+		{ipi.Key{Kind: ipi.TLB, Cause: "flush_tlb_func", Sender: ipi.Sender{Comm: "go"}, Origin: ipi.Origin{Path: "user"}}, "copy-on-write"},
+		{ipi.Key{Kind: ipi.Call, Cause: "ipi_rseq", Sender: ipi.Sender{Comm: "server"}, Origin: ipi.Origin{Syscall: "membarrier", Detail: "MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ MEMBARRIER_CMD_FLAG_CPU go"}}, "quietpatch"},
+		{ipi.Key{Kind: ipi.Call, Cause: "do_sync_core", Sender: ipi.Sender{Comm: "qemu-system-x86"}, Origin: ipi.Origin{Syscall: "io_uring_setup"}}, "io-uring"},
+		{ipi.Key{Kind: ipi.Call, Cause: "do_sync_core", Sender: ipi.Sender{Comm: "bpftrace"}, Origin: ipi.Origin{Syscall: "perf_event_open"}}, "tracer"},
+		{ipi.Key{Kind: ipi.Call, Cause: "do_sync_core", Sender: ipi.Sender{Comm: "perf"}, Origin: ipi.Origin{Syscall: "close"}}, "tracer"},
+		{ipi.Key{Kind: ipi.Call, Cause: "do_sync_core", Sender: ipi.Sender{Comm: "server"}, Origin: ipi.Origin{Syscall: "perf_event_open"}}, "perf-key"},
+		{ipi.Key{Kind: ipi.Resched, Origin: ipi.Origin{Path: "workqueue vmstat_shepherd", Detail: "try_to_wake_up"}}, "vmstat"},
 		{ipi.Key{Kind: ipi.Call, Cause: "do_sync_core", Sender: ipi.Sender{Comm: "bash"}}, "text-patch"},
 		{ipi.Key{Kind: ipi.Call, Cause: "do_flush_tlb_all"}, "kernel-tlb"},
 		{ipi.Key{Kind: ipi.TLB, Cause: "flush_tlb_func"}, "tlb"},
@@ -147,13 +163,19 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// TestTexts: sentences, and sources that can be looked up.
+// address finds addresses.
+var address = regexp.MustCompile(`[a-z]+://|\b[a-z0-9-]+\.(com|org|net|io|dev)\b`)
+
+// TestTexts: sentences, and sources that can be looked up: files, manual pages, documents, no addresses.
 func TestTexts(t *testing.T) {
 	for _, e := range builtin(t).Entries() {
 		for _, s := range []string{e.What, e.Stop} {
 			if !strings.HasSuffix(s, ".") || strings.Contains(s, "  ") || len(s) > 600 {
 				t.Errorf("%s: %q is no sentence", e.Name, s)
 			}
+		}
+		if host := address.FindString(e.What + " " + e.Stop + " " + e.Source); host != "" {
+			t.Errorf("%s: %q is an address, which may move: name the document", e.Name, host)
 		}
 		if !strings.ContainsAny(e.Source, "/(") {
 			t.Errorf("%s: the source %q is no file and no manual page", e.Name, e.Source)
