@@ -43,7 +43,7 @@ func (r *Report) folded(row *ipi.Row) string {
 		frames = append(frames, frame(callText(o)))
 	}
 	if o.Path != "" {
-		frames = append(frames, frame(o.Path))
+		frames = append(frames, frame(pathText(o)))
 	}
 	stack := r.Stacks[row.StackID]
 	for _, f := range slices.Backward(stack) {

@@ -100,7 +100,7 @@ func (c *culprit) text(all uint64, known remedies) string {
 		who = "nobody in particular"
 	}
 	text := percent(c.sum.IPIs, all) + " from " + who
-	paths := most(c.rows, 1, func(r *ipi.Row) string { return short(clean(r.Origin.Path), nameMax) })
+	paths := most(c.rows, 1, func(r *ipi.Row) string { return short(pathText(&r.Origin), nameMax) })
 	// What one system call turns on, another one turns off: two of them make a story.
 	calls := most(paths.rows, 2, func(r *ipi.Row) string { return short(callText(&r.Origin), nameMax) })
 	parts := slices.DeleteFunc([]string{strings.Join(calls.names, " and "), paths.names[0]}, func(s string) bool { return s == "" })

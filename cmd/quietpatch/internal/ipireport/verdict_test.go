@@ -92,6 +92,8 @@ func TestOriginText(t *testing.T) {
 		{ipi.Origin{Syscall: "futex", Detail: "go"}, "futex"},
 		{ipi.Origin{Syscall: "membarrier", Detail: "MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ MEMBARRIER_CMD_FLAG_CPU"}, "membarrier(PRIVATE_EXPEDITED_RSEQ FLAG_CPU)"},
 		{ipi.Origin{Path: "timer"}, "timer"},
+		{ipi.Origin{Detail: "ptep_clear_flush go", Path: "user"}, "ptep_clear_flush, fault"},
+		{ipi.Origin{Syscall: "write", Detail: "try_to_wake_up wake_up_q"}, "write"},
 	} {
 		if got := originText(&test.o); got != test.want {
 			t.Errorf("%+v: got %q, want %q", test.o, got, test.want)

@@ -87,11 +87,19 @@ func (l *line) senderText() string {
 
 // originText is such as "setsockopt(SO_TIMESTAMP), workqueue netstamp_clear".
 func originText(o *ipi.Origin) string {
-	call, path := callText(o), clean(o.Path)
+	call, path := callText(o), pathText(o)
 	if call != "" && path != "" {
 		return call + ", " + path
 	}
 	return call + path
+}
+
+// pathText is the path, in words that need no manual.
+func pathText(o *ipi.Origin) string {
+	if o.Path == "user" {
+		return "fault"
+	}
+	return clean(o.Path)
 }
 
 // callText is such as "setsockopt(SO_TIMESTAMP)". A function of the kernel is named only where
@@ -110,12 +118,12 @@ func callText(o *ipi.Origin) string {
 
 // detailWords takes a detail apart: the options of the system call, and of the kernel's
 // functions on the way the outermost, which is the one that was asked for something. The word
-// go is neither: it says what the process is, not what it did.
+// go is neither: it says what the process is, not what it did. Nor is what every wakeup goes through.
 func detailWords(detail string) (options, function string) {
 	var list []string
 	for _, w := range strings.Fields(detail) {
 		switch {
-		case w == "go":
+		case w == "go" || w == "try_to_wake_up" || w == "wake_up_q":
 		case isFunction(w):
 			function = w
 		default:

@@ -75,15 +75,3 @@ func TestSenderText(t *testing.T) {
 		}
 	}
 }
-
-func TestShort(t *testing.T) {
-	for _, test := range []struct {
-		in   string
-		n    int
-		want string
-	}{{"abc", 3, "abc"}, {"abcdef", 5, "ab..."}, {"äöüäöü", 5, "äö..."}, {"abc", 2, ".."}, {"abc", 0, ""}, {"abc", -1, ""}, {"", 0, ""}} {
-		if got := short(test.in, test.n); got != test.want {
-			t.Errorf("%q to %d: got %q, want %q", test.in, test.n, got, test.want)
-		}
-	}
-}
