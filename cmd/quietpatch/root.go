@@ -68,11 +68,12 @@ has failed; 2 wrong usage, or the command could not run.`,
   quietpatch demo --json
   quietpatch sites ./server
   quietpatch vet ./...
-  quietpatch sim --exhaustive`,
+  quietpatch sim --exhaustive
+  sudo quietpatch trace --cpus 2-3`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDemoCommand(), newSitesCommand(), newVetCommand(), newSimCommand(), newBenchCommand())
+	root.AddCommand(newDemoCommand(), newSitesCommand(), newVetCommand(), newSimCommand(), newBenchCommand(), newTraceCommand())
 	return root
 }

@@ -1,0 +1,72 @@
+package trace
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+)
+
+// cpuDir has the kernel's lists of CPUs (Documentation/ABI/testing/sysfs-devices-system-cpu).
+const cpuDir = "/sys/devices/system/cpu"
+
+// Possible is one more than the highest CPU that the machine can have.
+func Possible() int { return possible(cpuDir) }
+
+func possible(dir string) int {
+	all, err := list(dir, "possible", ipi.CPUsMax)
+	if err != nil || all == nil {
+		return runtime.NumCPU()
+	}
+	last := 0
+	for cpu := range all.All() {
+		last = cpu
+	}
+	return last + 1
+}
+
+// list reads one of the lists; a file that is missing or empty is an empty set.
+func list(dir, name string, n int) (ipi.CPUs, error) {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	text := strings.TrimSpace(string(b))
+	if os.IsNotExist(err) || err == nil && (text == "" || text == "(null)") {
+		return nil, nil // nohz_full is (null) where the kernel has none (drivers/base/cpu.c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ipi.ParseCPUs(text, n)
+}
+
+// DefaultVictims returns the CPUs that are watched if none are named: those that are isolated or
+// nohz_full, and if there are none, all that are online. The note says which it was.
+func DefaultVictims() (victims ipi.CPUs, note string, err error) { return defaultVictims(cpuDir) }
+
+func defaultVictims(dir string) (victims ipi.CPUs, note string, err error) {
+	n := possible(dir)
+	var found []string
+	for _, name := range []string{"isolated", "nohz_full"} {
+		some, err := list(dir, name, n)
+		if err != nil {
+			return nil, "", fmt.Errorf("%s: %w; name the CPUs with --cpus", filepath.Join(dir, name), err)
+		}
+		if some == nil {
+			continue
+		}
+		found = append(found, name)
+		for cpu := range some.All() {
+			victims = victims.With(cpu)
+		}
+	}
+	if victims != nil {
+		return victims, "watched are the CPUs that are " + strings.Join(found, " or "), nil
+	}
+	online, err := list(dir, "online", n)
+	if err != nil || online == nil {
+		return ipi.Below(n), "no CPU is isolated or nohz_full: all are watched", nil
+	}
+	return online, "no CPU is isolated or nohz_full: all that are online are watched", nil
+}

@@ -1,0 +1,33 @@
+package trace
+
+import (
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+)
+
+func newMeta(o Options, t ipitrace.Tracer) ipireport.Meta {
+	return ipireport.Meta{
+		Version: version(),
+		Start:   time.Now(),
+		Kernel:  kernel(),
+		Machine: runtime.GOARCH,
+		CPUs:    Possible(),
+		Victims: o.Watch.Victims.String(),
+		Filter:  o.Filter,
+		Mode:    t.Mode(),
+		Notes:   append(append([]string{}, o.Notes...), t.Missing()...),
+	}
+}
+
+// version is that of the module, as the Go command has put it into the program.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
+}

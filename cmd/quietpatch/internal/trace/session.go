@@ -1,0 +1,123 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+)
+
+// Options say what a session does.
+type Options struct {
+	Watch   ipitrace.Options // nil Victims: DefaultVictims
+	Backend string           // one of Backends; "": Auto
+	Filter  string           // of which Watch.Filter was made, for the report
+	Notes   []string         // for the report
+	Record  io.Writer        // where all steps are written as a record; nil: nowhere
+}
+
+// A Session is one trace, from Start to Stop.
+type Session struct {
+	mu        sync.Mutex // of the order of steps
+	victims   ipi.CPUs
+	tracer    ipitrace.Tracer
+	collector *ipireport.Collector
+	recorder  *ipireport.Recorder
+	stopped   bool
+}
+
+// Start begins to count.
+func Start(o Options) (*Session, error) {
+	if o.Watch.Victims == nil {
+		victims, note, err := DefaultVictims()
+		if err != nil {
+			return nil, err
+		}
+		o.Watch.Victims, o.Notes = victims, append(o.Notes, note)
+	}
+	tracer, note, err := Open(o.Backend, o.Watch)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		o.Notes = append(o.Notes, note)
+	}
+	meta := newMeta(o, tracer)
+	s := &Session{victims: o.Watch.Victims, tracer: tracer, collector: ipireport.NewCollector(meta)}
+	if o.Record != nil {
+		if s.recorder, err = ipireport.NewRecorder(o.Record, meta); err != nil {
+			_, closed := tracer.Close()
+			return nil, errors.Join(err, closed)
+		}
+	}
+	return s, nil
+}
+
+// Victims returns the CPUs that are watched.
+func (s *Session) Victims() ipi.CPUs { return s.victims }
+
+// Collector has all that was read so far.
+func (s *Session) Collector() *ipireport.Collector { return s.collector }
+
+// Run reads at each interval, and calls each (if not nil) with what has happened, until the
+// context is done or something fails.
+func (s *Session) Run(ctx context.Context, interval time.Duration, each func(ipireport.Step, *ipireport.Report) error) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		step, err := s.read()
+		if err == nil && each != nil {
+			err = each(step, s.collector.Report())
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Session) read() (ipireport.Step, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snapshot, err := s.tracer.Read()
+	if err != nil {
+		return ipireport.Step{}, err
+	}
+	return s.add(snapshot)
+}
+
+func (s *Session) add(snapshot ipi.Snapshot) (ipireport.Step, error) {
+	step := s.collector.Add(snapshot)
+	if s.recorder == nil {
+		return step, nil
+	}
+	return step, s.recorder.Write(step)
+}
+
+// Stop ends the trace. The report is whole even if there is an error, up to the last
+// snapshot that could be read.
+func (s *Session) Stop() (*ipireport.Report, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return s.collector.Report(), nil
+	}
+	s.stopped = true
+	snapshot, err := s.tracer.Close()
+	if err == nil {
+		_, err = s.add(snapshot)
+	}
+	if s.recorder != nil {
+		err = errors.Join(err, s.recorder.Close())
+	}
+	return s.collector.Report(), err
+}

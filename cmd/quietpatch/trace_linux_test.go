@@ -1,0 +1,226 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
+)
+
+// twoCPUs returns the last two CPUs of the process: one that is interrupted, and one that interrupts.
+func twoCPUs(t *testing.T) (victim, sender int) {
+	t.Helper()
+	cpus, err := affinity.Allowed()
+	if err != nil || len(cpus) < 2 {
+		t.Skipf("needs two CPUs: this process may run on %v (%v)", cpus, err)
+	}
+	return cpus[len(cpus)-1], cpus[len(cpus)-2]
+}
+
+// scenario starts one, which waits.
+func scenario(t *testing.T, name string, turns int) (p *ipidrive.Process, victim int) {
+	t.Helper()
+	victim, sender := twoCPUs(t)
+	p, err := ipidrive.Start(ipidrive.Job{Scenario: name, Turns: turns, Victim: victim, Sender: sender})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, victim
+}
+
+// finish runs a scenario to its end.
+func finish(t *testing.T, p *ipidrive.Process) ipidrive.Result {
+	t.Helper()
+	r, err := p.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Missing != "" {
+		t.Skip("needs " + r.Missing)
+	}
+	return r
+}
+
+// TestTraceTimestamp tells the story of SO_TIMESTAMP: 100 times on and off are 600 IPIs, whose
+// sender is the process, not the kworker that flips the key for it.
+func TestTraceTimestamp(t *testing.T) {
+	p, victim := scenario(t, "timestamp", 100)
+	end := watch(t, "--cpus", fmt.Sprint(victim))
+	r := finish(t, p)
+	report := end(exitOK)
+	from := map[string]uint64{}
+	var sum uint64
+	for _, row := range report.Rows {
+		if row.PID != r.PID || row.Cause != "do_sync_core" {
+			continue
+		}
+		sum += row.IPIs
+		from[row.Origin] += row.IPIs
+		if row.CPU != victim || row.Kind != ipi.Call || row.Comm == "" || row.Path != "workqueue netstamp_clear" || row.Remedy == "" || row.Via == "" {
+			t.Errorf("%+v", row)
+		}
+	}
+	if sum < 588 || sum > 612 {
+		t.Errorf("%d IPIs, want 600 within 2 percent; the CPU received %+v", sum, r.Received)
+	}
+	for _, call := range []string{"setsockopt(SO_TIMESTAMP)", "close"} {
+		var n uint64
+		for origin, ipis := range from {
+			if strings.HasPrefix(origin, call) {
+				n += ipis
+			}
+		}
+		if n < 290 || n > 310 {
+			t.Errorf("%d IPIs from %s, want 3 for each flip; found %v", n, call, from)
+		}
+	}
+	if report.Lost != 0 || report.SelfIPIs == 0 {
+		t.Errorf("lost %d, self_ipis %d", report.Lost, report.SelfIPIs)
+	}
+}
+
+// TestTraceMembarrier: exactly 1000, with their sender, in the JSON that is promised.
+func TestTraceMembarrier(t *testing.T) {
+	p, victim := scenario(t, "membarrier", 1000)
+	end := watch(t, "--cpus", fmt.Sprint(victim))
+	r := finish(t, p)
+	var found []ipireport.JSONRow
+	for _, row := range end(exitOK).Rows {
+		if row.Cause == "ipi_sync_core" && row.PID == r.PID {
+			found = append(found, row)
+		}
+	}
+	if len(found) != 1 || found[0].IPIs != 1000 || found[0].Queued != 1000 || found[0].Syscall != "membarrier" || found[0].CPU != victim || found[0].Comm == "" || found[0].CostNS == 0 {
+		t.Errorf("%+v, want one row with 1000; the CPU received %+v", found, r.Received)
+	}
+}
+
+// TestTraceNarrow: what is not asked for is not there.
+func TestTraceNarrow(t *testing.T) {
+	for _, how := range []string{"--pid", "--filter", "--cpus"} {
+		t.Run(how, func(t *testing.T) {
+			p, victim := scenario(t, "membarrier", 200)
+			_, sender := twoCPUs(t)
+			args := map[string][]string{
+				"--pid":    {"--pid", fmt.Sprint(p.PID())},
+				"--filter": {"--filter", fmt.Sprintf("tgid == %d && (cause == ipi_sync_core || kind == resched) && CPU & CPUS{%d}", p.PID(), sender)},
+				"--cpus":   {"--cpus", fmt.Sprint(sender)},
+			}[how]
+			end := watch(t, args...)
+			r := finish(t, p)
+			report := end(exitOK)
+			var sum uint64
+			for _, row := range report.Rows {
+				if how != "--cpus" && row.PID != r.PID {
+					t.Errorf("not asked for: %+v", row)
+				}
+				if row.CPU == victim && row.Cause == "ipi_sync_core" && row.PID == r.PID {
+					sum += row.IPIs
+				}
+			}
+			want := uint64(200)
+			if how == "--cpus" {
+				want = 0
+			}
+			if sum != want {
+				t.Errorf("%d IPIs, want %d: %+v", sum, want, report.Rows)
+			}
+		})
+	}
+}
+
+// TestTraceAssert: an assertion that does not hold makes the exit code, and names the rows.
+func TestTraceAssert(t *testing.T) {
+	p, victim := scenario(t, "membarrier", 50)
+	end := watch(t, "--cpus", fmt.Sprint(victim), "--pid", fmt.Sprint(p.PID()), "--assert", "ipis(cause=ipi_sync_core) < 50")
+	finish(t, p)
+	if report := end(exitFailed); report.IPIs < 50 {
+		t.Errorf("%d IPIs", report.IPIs)
+	}
+	p, victim = scenario(t, "membarrier", 50)
+	end = watch(t, "--cpus", fmt.Sprint(victim), "--pid", fmt.Sprint(p.PID()), "--assert", "ipis(cause=ipi_sync_core) == 50 && lost == 0")
+	finish(t, p)
+	end(exitOK)
+}
+
+// TestTraceProgram: a program is watched from its first instruction to its end.
+func TestTraceProgram(t *testing.T) {
+	if usable(t) == "" {
+		t.Skip("needs a backend: quietpatch trace --check says what is missing")
+	}
+	for _, tc := range []struct {
+		script string
+		code   int
+	}{{"echo said", exitOK}, {"echo said; exit 3", exitFailed}} {
+		out, errs, code := runCommand(t, "trace", "--", "sh", "-c", tc.script)
+		if code != tc.code || !strings.HasPrefix(out, "said\n") || !strings.Contains(out, "watched is what process") {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", tc.script, code, tc.code, out, errs)
+		}
+	}
+	if out, errs, code := runCommand(t, "trace", "--json", "--", "sh", "-c", "echo said"); code != exitOK || !strings.HasPrefix(out, "{") || !strings.Contains(errs, "said\n") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// TestTraceServe asks for all pages while a trace runs.
+func TestTraceServe(t *testing.T) {
+	if usable(t) == "" {
+		t.Skip("needs a backend: quietpatch trace --check says what is missing")
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	end := watch(t, "--serve", address, "--interval", "50ms")
+	for path, want := range map[string]string{"/metrics": "quietpatch_ipis_total", "/json": `"rows"`, "/": "</html>", "/folded": ""} {
+		resp, err := http.Get("http://" + address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s, %v, without %q:\n%s", path, resp.Status, err, want, body)
+		}
+	}
+	end(exitOK)
+}
+
+// TestTraceRefused: without the capabilities there is a clear message and no trace.
+func TestTraceRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to take the rights of root away")
+	}
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip("needs the command setpriv")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(setpriv, "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--regid=65534", "--clear-groups", exe, "trace", "--for", "1s")
+	cmd.Env = []string{"QUIETPATCH_TEST_COMMAND=1"}
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	_ = cmd.Run() // says no more than the exit code
+	if code := cmd.ProcessState.ExitCode(); code != exitUsage {
+		t.Fatalf("exit code %d, want %d\n%s", code, exitUsage, errs.String())
+	}
+	for _, want := range []string{"eBPF: ", "tracefs: ", "CAP_BPF", "CAP_PERFMON", "run it with sudo"} {
+		if !strings.Contains(errs.String(), want) {
+			t.Errorf("without %q:\n%s", want, errs.String())
+		}
+	}
+}
