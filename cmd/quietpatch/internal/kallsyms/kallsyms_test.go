@@ -1,0 +1,50 @@
+package kallsyms
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestTable(t *testing.T) {
+	s, err := parse(strings.NewReader(`0000000000000000 A fixed_percpu_data
+ffffffff81000000 T _stext
+ffffffff81000010 t __pfx_do_sync_core
+ffffffff81000020 t do_sync_core
+ffffffff81000040 t flush_tlb_func.constprop.0
+ffffffff82000000 D jiffies
+ffffffffc0000000 t late	[a_module]
+ffffffff81000080 t after_the_module
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		addr       uint64
+		at, around string
+	}{
+		{0xffffffff81000020, "do_sync_core", "do_sync_core"},
+		{0xffffffff8100003f, "", "do_sync_core"},
+		{0xffffffff81000010, "", "_stext"},
+		{0xffffffff81000040, "flush_tlb_func", "flush_tlb_func"},
+		{0xffffffff81000085, "", "after_the_module"},
+		{0xffffffffc0000000, "late", "late"},
+		{0xffffffff80ffffff, "", ""},
+	} {
+		at, _ := s.At(test.addr)
+		around, _ := s.Around(test.addr)
+		if at != test.at || around != test.around {
+			t.Errorf("%#x: got %q, %q, want %+v", test.addr, at, around, test)
+		}
+	}
+	var none *Table
+	if _, ok := none.At(1); ok {
+		t.Error("no symbols name something")
+	}
+	if _, err := parse(strings.NewReader("0000000000000000 T _stext\n")); !errors.Is(err, ErrHidden) {
+		t.Errorf("hidden addresses: got %v", err)
+	}
+	if _, err := parse(strings.NewReader("zz T _stext\n")); err == nil {
+		t.Error("junk is read")
+	}
+}
