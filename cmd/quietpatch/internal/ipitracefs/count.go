@@ -1,0 +1,334 @@
+package ipitracefs
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+)
+
+// counter counts records, in the order of their times.
+type counter struct {
+	opts  ipitrace.Options
+	full  *ipifilter.Expr // victims, senders and the filter
+	from  uint64          // records before and from until on are of start and stop
+	until uint64
+	self  self
+
+	names   *names
+	tasks   *tasks
+	cpus    map[int]*cpuState
+	works   map[uint64]who // work items that wait, by who queued them
+	running map[int32]run  // kworkers
+	stacks  stacks
+
+	rows        map[ipi.Key]*value
+	costs       map[costKey]*cost
+	interrupted map[ipi.Interrupted]*cost
+	selfIPIs    uint64
+}
+
+// self is whose IPIs of the start and stop are the tracer's own.
+type self struct {
+	tid  int32
+	tgid int32 // 0 if it is not known
+}
+
+type value struct{ ipis, queued uint64 }
+
+type costKey struct {
+	cpu   int
+	kind  ipi.Kind
+	cause string
+}
+
+type cost struct{ runs, ns uint64 }
+
+// cpuState is what one CPU is doing.
+type cpuState struct {
+	slots   [levels]slot // what it has queued last
+	softirq int          // that began last; negative: not known
+	timer   bool         // in the interrupt of its timer
+	since   uint64       // begin of what is paid for; 0: nothing
+	kind    ipi.Kind
+	cause   string
+	called  bool // cause is known
+	pid     int32
+}
+
+// slot is what was queued last. The IPI that follows is for this.
+type slot struct {
+	valid bool
+	pid   int32
+	who   who
+	cause string
+	addr  uint64
+	stack int32
+}
+
+// who is to blame.
+type who struct {
+	sender ipi.Sender
+	origin ipi.Origin
+	thread bool // not a softirq or an interrupt
+}
+
+type run struct {
+	who
+	cpu  int
+	work bool // the work item is known, else who is empty
+	path string
+}
+
+// worksMax bounds the work items that are remembered.
+const worksMax = 8192
+
+func newCounter(opts ipitrace.Options, t *tasks) *counter {
+	return &counter{
+		opts: opts, from: math.MaxUint64, until: math.MaxUint64,
+		names: newNames(), tasks: t, stacks: newStacks(),
+		cpus: make(map[int]*cpuState), works: make(map[uint64]who), running: make(map[int32]run),
+		rows: make(map[ipi.Key]*value), costs: make(map[costKey]*cost), interrupted: make(map[ipi.Interrupted]*cost),
+	}
+}
+
+// add counts records of all CPUs.
+func (c *counter) add(records []record) {
+	slices.SortStableFunc(records, func(a, b record) int {
+		switch {
+		case a.ts < b.ts:
+			return -1
+		case a.ts > b.ts:
+			return 1
+		}
+		return 0
+	})
+	c.tasks.foresee(records)
+	for i := range records {
+		c.one(&records[i])
+	}
+}
+
+func (c *counter) cpu(n int) *cpuState {
+	s := c.cpus[n]
+	if s == nil {
+		s = &cpuState{softirq: -1}
+		c.cpus[n] = s
+	}
+	return s
+}
+
+func (c *counter) one(r *record) {
+	s := c.cpu(r.cpu)
+	switch r.what {
+	case queued:
+		c.queue(s, r)
+	case sendOne:
+		c.send(c.slot(s, r), r, r.target)
+	case sendMany:
+		slot := c.slot(s, r)
+		for cpu := range r.mask.All() {
+			c.send(slot, r, cpu)
+		}
+	case enters, leaves, callRuns:
+		c.onVictim(s, r)
+	case workQueued, workStarts, workEnds:
+		c.work(s, r)
+	case softirqStarts:
+		s.softirq = r.target
+	case timerEnters, timerLeaves:
+		s.timer = r.what == timerEnters
+	case taskNew, taskRenamed, taskEnds:
+		c.tasks.note(r)
+	case gap:
+		c.gap(r)
+	}
+}
+
+// gap forgets what may not be so any more when events are missing.
+func (c *counter) gap(r *record) {
+	c.cpus[r.cpu] = &cpuState{softirq: -1}
+	clear(c.works)
+	maps.DeleteFunc(c.running, func(_ int32, run run) bool { return run.cpu == r.cpu })
+}
+
+// counting reports whether a record is neither of the start nor of the stop.
+func (c *counter) counting(r *record) bool { return r.ts >= c.from && r.ts < c.until }
+
+// queue remembers why the next IPI is sent.
+func (c *counter) queue(s *cpuState, r *record) {
+	slot := &s.slots[r.level()]
+	*slot = c.fill(s, r)
+	slot.cause, slot.addr = c.names.function(r.addr), r.addr
+	rec := c.record(slot, r, r.target, call(slot.cause))
+	rec.Handler = "generic_smp_call_function_single_interrupt" // kernel/smp.c, send_call_function_single_ipi
+	c.count(slot, r, &rec, 0, 1)
+}
+
+// slot finds what an IPI is for: what this CPU has queued last in the same context.
+// Reschedules are for nothing that is queued.
+func (c *counter) slot(s *cpuState, r *record) *slot {
+	if slot := &s.slots[r.level()]; r.addr != 0 && slot.valid && slot.pid == r.pid {
+		return slot
+	}
+	slot := c.fill(s, r)
+	return &slot
+}
+
+func (c *counter) fill(s *cpuState, r *record) slot {
+	return slot{valid: true, pid: r.pid, who: c.blame(s, r), stack: c.stacks.id(r.stack)}
+}
+
+func (c *counter) send(slot *slot, r *record, cpu int) {
+	kind := ipi.Resched
+	if r.addr != 0 {
+		kind = call(slot.cause)
+	}
+	rec := c.record(slot, r, cpu, kind)
+	rec.Mask = r.mask
+	rec.Callback = r.addr
+	if c.opts.Filter.Uses(ipifilter.CallbackName) {
+		rec.Handler = c.names.function(r.addr)
+	}
+	c.count(slot, r, &rec, 1, 0)
+}
+
+// record is what filters look at.
+func (c *counter) record(slot *slot, r *record, cpu int, kind ipi.Kind) ipifilter.Record {
+	s := &slot.who.sender
+	return ipifilter.Record{
+		CPU: r.cpu, Target: cpu, PID: int32(s.TID), TGID: int32(s.PID), Comm: s.Thread,
+		Cause: slot.cause, Func: slot.addr, Kind: kind,
+	}
+}
+
+func (c *counter) count(slot *slot, r *record, rec *ipifilter.Record, ipis, queued uint64) {
+	if !c.full.Match(rec) {
+		return
+	}
+	if !c.counting(r) {
+		if slot.who.thread && c.isSelf(slot) {
+			c.selfIPIs += ipis
+		}
+		return
+	}
+	if !c.wanted(slot, r) {
+		return
+	}
+	k := ipi.Key{
+		CPU: rec.Target, Kind: rec.Kind, Cause: slot.cause,
+		Sender: slot.who.sender, Origin: slot.who.origin, StackID: slot.stack,
+	}
+	v := c.rows[k]
+	if v == nil {
+		v = &value{}
+		c.rows[k] = v
+	}
+	v.ipis += ipis
+	v.queued += queued
+}
+
+func (c *counter) isSelf(slot *slot) bool {
+	s := &slot.who.sender
+	return int32(s.TID) == c.self.tid || s.PID != 0 && int32(s.PID) == c.self.tgid
+}
+
+// wanted looks a thread up in the sets, as who is blamed or as who sends itself.
+func (c *counter) wanted(slot *slot, r *record) bool {
+	in := func(set []int32, blamed int, sends int32) bool {
+		return set == nil || slices.Contains(set, int32(blamed)) || slot.who.thread && slices.Contains(set, sends)
+	}
+	s := &slot.who.sender
+	return in(c.opts.TGIDs, s.PID, c.tasks.of(r.pid).tgid) && in(c.opts.PIDs, s.TID, r.pid)
+}
+
+// onVictim pays for what an interrupt costs. The first function of an interrupt pays for entering it,
+// the last one for leaving it. Functions that an idle CPU runs without an interrupt
+// (kernel/smp.c, flush_smp_call_function_queue) cost nothing.
+func (c *counter) onVictim(s *cpuState, r *record) {
+	switch r.what {
+	case enters:
+		s.since, s.kind, s.cause, s.called, s.pid = r.ts, r.kind, "", false, r.pid
+		if r.kind == ipi.IRQWork {
+			c.irqWork(r)
+		}
+	case callRuns:
+		if s.since == 0 {
+			return
+		}
+		if s.called {
+			c.pay(s, r)
+			s.since = r.ts
+		}
+		s.cause, s.called = c.names.function(r.addr), true
+		s.kind = call(s.cause)
+	case leaves:
+		if s.since != 0 {
+			c.pay(s, r)
+		}
+		s.since = 0
+	}
+}
+
+// irqWork counts an interrupt that a CPU sends to itself; who made it do so is not known.
+func (c *counter) irqWork(r *record) {
+	if c.opts.TGIDs != nil || c.opts.PIDs != nil {
+		return
+	}
+	s := slot{who: who{origin: ipi.Origin{Path: "irq"}}, stack: -1}
+	rec := c.record(&s, r, r.cpu, ipi.IRQWork)
+	c.count(&s, r, &rec, 1, 0)
+}
+
+func (c *counter) pay(s *cpuState, r *record) {
+	if !c.counting(r) || s.since < c.from || r.ts < s.since {
+		return
+	}
+	addCost(c.costs, costKey{r.cpu, s.kind, s.cause}, r.ts-s.since)
+	if !c.opts.Interrupted {
+		return
+	}
+	sender, _ := c.tasks.sender(s.pid)
+	addCost(c.interrupted, ipi.Interrupted{
+		CPU: r.cpu, Kind: s.kind, Cause: s.cause,
+		PID: sender.PID, TID: sender.TID, Comm: sender.Comm, Thread: sender.Thread,
+	}, r.ts-s.since)
+}
+
+func addCost[K comparable](sums map[K]*cost, k K, ns uint64) {
+	sum := sums[k]
+	if sum == nil {
+		sum = &cost{}
+		sums[k] = sum
+	}
+	sum.runs++
+	sum.ns += ns
+}
+
+// snapshot returns what was counted; lost and the moment are for the caller to say.
+func (c *counter) snapshot(at time.Duration) ipi.Snapshot {
+	s := ipi.Snapshot{At: at, SelfIPIs: c.selfIPIs}
+	for k, v := range c.rows {
+		row := ipi.Row{Key: k, IPIs: v.ipis, Queued: v.queued, Remedy: c.names.remedy(k)}
+		if sum := c.costs[costKey{k.CPU, k.Kind, k.Cause}]; sum != nil && !c.opts.NoCost {
+			units := v.queued // calls without an interrupt of their own run in that of another
+			if units == 0 {
+				units = v.ipis
+			}
+			row.CostNS = uint64(float64(sum.ns) / float64(sum.runs) * float64(units))
+		}
+		s.Rows = append(s.Rows, row)
+	}
+	for i, sum := range c.interrupted {
+		i.Runs, i.CostNS = sum.runs, sum.ns
+		s.Interrupted = append(s.Interrupted, i)
+	}
+	if c.opts.Stacks {
+		s.Stacks = c.stacks.all(c.names)
+	}
+	return s
+}

@@ -1,0 +1,32 @@
+// Package ipitracefs watches with the kernel's event tracing who interrupts CPUs: it is for where eBPF is
+// refused. The kernel writes each event into a buffer, and user space reads and counts them.
+//
+// An IPI gets its cause and its origin as in package ipibpf: csd_queue_cpu says why,
+// ipi_send_cpu and ipi_send_cpumask right behind it say that an interrupt went out;
+// workqueue_queue_work names the one for whom a kworker acts. That a softirq or an interrupt
+// sends is in the flags of each record; which one, in softirq_entry and local_timer_entry.
+//
+// What it does not have: the system call is known only where stacks are walked, from their functions,
+// and its arguments never, as the events of system calls would slow down all of them.
+// Threads are named by /proc, and by events for those that live for a moment only; the cgroup, and
+// whether a program is of Go, are not known of a process that ends before the next reading.
+//
+// It works in an instance of its own (Documentation/trace/ftrace.rst, "Instances"), so that
+// events, filters and buffers of others stay as they are, and mounts tracefs for itself
+// alone where nobody has. Close removes the instance. One that was left by a process that was
+// killed is removed by the next Open. The kernel takes 1408 KB for each possible CPU meanwhile.
+//
+// What it costs: a record of 24 to 40 bytes for each event of the watched victims and senders,
+// which the kernel's filters select, and some for work items, softirqs, timers and tasks. Nobody
+// waits for the buffers, since the kernel wakes by an interrupt of the CPU that writes: they are read
+// ten times a second, and more often where much is in them. Events that are overwritten
+// before that are counted as lost, and what the CPU did then is forgotten, so that
+// nothing is blamed on another.
+//
+// The events of start and stop that the tracer itself causes are counted apart and are in no row.
+//
+// Pages and formats are read with bounds, whatever is in them.
+//
+// Place in the flow: package trace opens a [Tracer] where package ipibpf cannot be used. The package
+// prints nothing and decides nothing about what the rows mean.
+package ipitracefs

@@ -1,0 +1,203 @@
+package ipitracefs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+)
+
+// Tracer counts IPIs from [Open] to Close. Its methods may be called at the same time.
+type Tracer struct {
+	mu      sync.Mutex
+	opts    ipitrace.Options
+	root    dir
+	in      *instance
+	on      []turnedOn // in the order of events
+	buffers buffers
+	count   *counter
+	missing []string
+	start   time.Time
+	self    uint64 // IPIs of start and stop that no event has seen
+	last    ipi.Snapshot
+	err     error // of reading, the first
+	closed  bool
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+// turnedOn is an event that is there.
+type turnedOn struct {
+	*event
+	trigger string // that writes its stack, if it has one
+}
+
+// tuning is what tests change.
+type tuning struct {
+	bufferKB int           // of each CPU; 0: as the kernel has it
+	interval time.Duration // most time between two readings
+}
+
+// The kernel has 1408 KB for each CPU (kernel/trace/trace.c, TRACE_BUF_SIZE_DEFAULT): 30,000
+// events and more.
+const intervalMost = 100 * time.Millisecond
+
+// Open turns the events on and starts to count.
+func Open(opts ipitrace.Options) (*Tracer, error) {
+	return openWith(opts, tuning{interval: intervalMost})
+}
+
+func openWith(opts ipitrace.Options, tune tuning) (*Tracer, error) {
+	// The thread that turns events on is the one whose IPIs are the tracer's own.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := interrupts.Read()
+	root, err := openTracefs()
+	if err != nil {
+		return nil, err
+	}
+	t := &Tracer{opts: opts, root: root, stop: make(chan struct{}), stopped: make(chan struct{})}
+	if err = t.prepare(tune); err == nil {
+		err = t.turnOn(before)
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.shut())
+	}
+	t.start = time.Now()
+	go t.run(tune.interval)
+	return t, nil
+}
+
+// prepare makes an instance with its filters, and opens its buffers.
+func (t *Tracer) prepare(tune tuning) error {
+	cpus, err := possible()
+	if err != nil {
+		return err
+	}
+	f, err := makeFilters(t.opts.Victims, t.opts.Senders, t.opts.Filter, cpus)
+	if err != nil {
+		return err
+	}
+	if t.in, err = newInstance(t.root); err != nil {
+		return err
+	}
+	settings := []struct{ file, text string }{{"tracing_on", "1"}, {"trace_clock", "mono"}}
+	if tune.bufferKB > 0 {
+		settings = append(settings, struct{ file, text string }{"buffer_size_kb", fmt.Sprint(tune.bufferKB)})
+	}
+	for _, s := range settings {
+		if err := t.in.write(s.file, s.text); err != nil {
+			return explain(err)
+		}
+	}
+	if err := t.prepareEvents(&f); err != nil {
+		return err
+	}
+	proc := "/proc"
+	if !firstNamespace() {
+		proc = ""
+		t.missing = append(t.missing, "This is not the first PID namespace: processes have the numbers of that, and those that were there before have no names.")
+	}
+	t.count = newCounter(t.opts, newTasks(proc))
+	t.count.full = f.full
+	t.count.tasks.scan()
+	t.count.names.load()
+	if t.count.names.symbols == nil {
+		t.missing = append(t.missing, "Functions have no names, and TLB flushes are function calls: /proc/kallsyms hides the addresses (kernel.kptr_restrict, CAP_SYSLOG).")
+	}
+	return t.buffers.open(t.in.dir, cpus)
+}
+
+// possible is one more than the highest CPU number.
+func possible() (int, error) {
+	const file = "/sys/devices/system/cpu/possible"
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	set, err := ipi.ParseCPUs(strings.TrimSpace(string(b)), ipi.CPUsMax)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", file, err)
+	}
+	n := 0
+	for cpu := range set.All() {
+		n = cpu + 1
+	}
+	return n, nil
+}
+
+// firstNamespace reports whether the numbers of processes here are those of the events
+// (include/uapi/linux/nsfs.h, PID_NS_INIT_INO).
+func firstNamespace() bool {
+	link, err := os.Readlink("/proc/self/ns/pid")
+	return err == nil && link == fmt.Sprintf("pid:[%d]", uint32(0xEFFFFFFC))
+}
+
+// prepareEvents looks which events there are, and gives them their filters.
+func (t *Tracer) prepareEvents(f *filters) error {
+	first := "events/" + events[0].name + "/filter"
+	cpuSets := t.in.write(first, "CPU & CPUS{0}") == nil
+	if cpuSets {
+		if err := t.in.write(first, "0"); err != nil {
+			return explain(err)
+		}
+	}
+	t.buffers.decoder = newDecoder()
+	for i := range events {
+		e := &events[i]
+		if e.unused(&t.opts) {
+			continue
+		}
+		filter := f.kernel(e, cpuSets)
+		err := t.prepareEvent(e, filter)
+		switch {
+		case err == nil && e.use != forStacks:
+			t.on = append(t.on, turnedOn{e, e.triggerFor(&t.opts, filter)})
+		case err != nil && e.use != needed && errors.Is(err, fs.ErrNotExist):
+			t.missing = append(t.missing, fmt.Sprintf("Event %s is missing: %s.", e.name, e.lost))
+		case err != nil:
+			return eventError(e, err)
+		}
+	}
+	if !t.opts.Stacks {
+		t.missing = append(t.missing, "System calls are known only with stacks, and their arguments never.")
+	}
+	return nil
+}
+
+func (t *Tracer) prepareEvent(e *event, filter string) error {
+	folder := "events/" + e.name + "/"
+	text, err := t.in.read(folder + "format")
+	if err != nil {
+		return err
+	}
+	if err := t.buffers.decoder.add(e, text); err != nil {
+		return err
+	}
+	if filter == "" {
+		return nil
+	}
+	return t.in.write(folder+"filter", filter)
+}
+
+func eventError(e *event, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("event %s: %w: this kernel does not have it; Linux has the events of IPIs and their causes since 6.5", e.name, err)
+	}
+	return fmt.Errorf("event %s: %w", e.name, explain(err))
+}
+
+// Mode names the means.
+func (t *Tracer) Mode() string { return "tracefs, ring buffer" }
+
+// Missing says what is not seen.
+func (t *Tracer) Missing() []string { return slices.Clone(t.missing) }

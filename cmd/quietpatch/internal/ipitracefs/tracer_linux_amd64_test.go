@@ -1,0 +1,448 @@
+package ipitracefs
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+)
+
+var _ ipitrace.Tracer = (*Tracer)(nil)
+
+// open starts a tracer for the victim, or skips the test and says what is missing.
+func open(t testing.TB, opts ipitrace.Options) *Tracer {
+	t.Helper()
+	return openTuned(t, opts, tuning{interval: intervalMost})
+}
+
+func openTuned(t testing.TB, opts ipitrace.Options, tune tuning) *Tracer {
+	t.Helper()
+	if opts.Victims == nil {
+		opts.Victims = ipi.MakeCPUs(victim)
+	}
+	for cpu := range opts.Victims.All() {
+		if _, err := os.Stat(fmt.Sprintf("/sys/devices/system/cpu/cpu%d", cpu)); err != nil {
+			t.Skipf("CPU %d is missing", cpu)
+		}
+	}
+	start := time.Now()
+	tr, err := openWith(opts, tune)
+	if err != nil {
+		t.Skipf("no tracefs: %v", err)
+	}
+	t.Logf("open: %v, missing: %q", time.Since(start), tr.Missing())
+	t.Cleanup(func() { tr.Close() })
+	return tr
+}
+
+func closed(t *testing.T, tr *Tracer) ipi.Snapshot {
+	t.Helper()
+	start := time.Now()
+	s, err := tr.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("close: %v, %d rows, lost %d, self %d", time.Since(start), len(s.Rows), s.Lost, s.SelfIPIs)
+	return s
+}
+
+// sum adds up the rows that match and logs them.
+func sum(t *testing.T, s ipi.Snapshot, match func(r *ipi.Row) bool) (total ipi.Row) {
+	t.Helper()
+	for _, r := range s.Rows {
+		if match(&r) {
+			t.Logf("%+v", r)
+			total.IPIs += r.IPIs
+			total.Queued += r.Queued
+			total.CostNS += r.CostNS
+		}
+	}
+	return total
+}
+
+func TestMembarrier(t *testing.T) {
+	const n = 1000
+	tr := open(t, ipitrace.Options{})
+	pid := driveExactly(t, "membarrier", n, n)
+	s := closed(t, tr)
+	got := sum(t, s, func(r *ipi.Row) bool {
+		return r.Kind == ipi.Call && r.Cause == "ipi_sync_core" && r.Sender.PID == pid && r.Sender.Comm == "ipitracefs.test" &&
+			(r.Origin == ipi.Origin{Detail: "go"} || r.Origin == ipi.Origin{}) // it is gone when it is asked what it is
+	})
+	if got.IPIs != n || got.Queued != n || got.CostNS < n*100 || s.Lost != 0 {
+		t.Errorf("got %+v, lost %d, want %d", got, s.Lost, n)
+	}
+}
+
+// TestTimestamp: IPIs from a kworker are of the process that queued its work.
+func TestTimestamp(t *testing.T) {
+	const cycles, perCycle = 100, 6
+	for _, stacks := range []bool{false, true} {
+		tr := open(t, ipitrace.Options{Stacks: stacks})
+		pid := driveAtLeast(t, "timestamp", cycles, cycles*perCycle)
+		s := closed(t, tr)
+		by := make(map[string]uint64)
+		got := sum(t, s, func(r *ipi.Row) bool {
+			ours := r.Cause == "do_sync_core" && r.Sender.PID == pid && r.Origin.Path == "workqueue netstamp_clear" &&
+				r.Remedy == "netstamp" && strings.HasPrefix(r.Origin.Via, "kworker/")
+			if ours {
+				by[r.Origin.Syscall] += r.IPIs
+			}
+			return ours
+		})
+		if want := uint64(cycles * perCycle); got.IPIs < want*98/100 || got.IPIs > want*102/100 {
+			t.Errorf("stacks %v: got %+v, want %d", stacks, got, want)
+		}
+		for _, name := range []string{"setsockopt", "close"} {
+			if want := uint64(cycles * perCycle / 2); stacks && (by[name] < want*98/100 || by[name] > want*102/100) {
+				t.Errorf("%s: got %d, want %d of %v", name, by[name], want, by)
+			}
+		}
+		if !stacks && by[""] != got.IPIs {
+			t.Errorf("system calls without stacks: %v", by)
+		}
+	}
+}
+
+func TestMunmap(t *testing.T) {
+	const n = 200
+	tr := open(t, ipitrace.Options{Stacks: true})
+	pid := driveExactly(t, "munmap", n, n)
+	s := closed(t, tr)
+	got := sum(t, s, func(r *ipi.Row) bool {
+		stack := s.Stacks[r.StackID]
+		if len(stack) > 0 && tracing(stack[0]) {
+			t.Errorf("the stack begins with the tracer: %q", stack)
+		}
+		return r.Kind == ipi.TLB && r.Cause == "flush_tlb_func" && r.Sender.PID == pid && r.Origin.Syscall == "munmap" &&
+			slices.Contains(stack, "__x64_sys_munmap")
+	})
+	if got.IPIs != n || got.Queued != n {
+		t.Errorf("got %+v, want %d; stacks %q", got, n, s.Stacks)
+	}
+}
+
+// TestStats: every CPU that is watched is told to serialize, with an IPI to one of them
+// or, from three CPUs on, to several at once.
+func TestStats(t *testing.T) {
+	const cycles, perCycle = 10, 6
+	old, err := os.ReadFile("/proc/sys/kernel/bpf_stats_enabled")
+	if err != nil || string(old) != "0\n" {
+		t.Skipf("kernel.bpf_stats_enabled is %q, expected 0: %v", old, err)
+	}
+	n, err := possible()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := ipi.Below(n)
+	for _, victims := range []ipi.CPUs{all, ipi.MakeCPUs(victim), ipi.MakeCPUs(n - 1)} {
+		tr := open(t, ipitrace.Options{Victims: victims})
+		pid := drive(t, "stats", cycles)
+		s := closed(t, tr)
+		for cpu := range all.All() {
+			got := sum(t, s, func(r *ipi.Row) bool {
+				return r.CPU == cpu && r.Cause == "do_sync_core" && r.Sender.PID == pid
+			})
+			want := uint64(0)
+			if victims.Has(cpu) && cpu != sender {
+				want = cycles * perCycle
+			}
+			// A CPU that has not yet run what was queued before is not interrupted again.
+			if got.Queued != want || got.IPIs > want || got.IPIs < want*9/10 {
+				t.Errorf("victims %v, CPU %d: got %+v, want %d", victims, cpu, got, want)
+			}
+		}
+	}
+}
+
+// TestTimer: what a timer sends is not blamed on the thread that it interrupts.
+func TestTimer(t *testing.T) {
+	const n = 200
+	tr := open(t, ipitrace.Options{Stacks: true})
+	pid := drive(t, "timer", n)
+	s := closed(t, tr)
+	timer := sum(t, s, func(r *ipi.Row) bool { return r.Kind == ipi.Resched && r.Origin.Path == "timer" && r.Sender.PID == 0 })
+	blamed := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Origin.Syscall == "getpgid" })
+	if timer.IPIs < n/2 || blamed.IPIs > 0 {
+		t.Errorf("timer %d, the process %d, want up to %d and none", timer.IPIs, blamed.IPIs, n)
+	}
+}
+
+// TestSoftirq: the same for a softirq that runs at the end of the thread's system call.
+func TestSoftirq(t *testing.T) {
+	const n = 100
+	tr := open(t, ipitrace.Options{Stacks: true})
+	pid := drive(t, "datagram", n)
+	s := closed(t, tr)
+	soft := sum(t, s, func(r *ipi.Row) bool {
+		return r.Kind == ipi.Resched && r.Origin.Path == "softirq NET_RX" && r.Sender.PID == 0
+	})
+	blamed := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Origin.Syscall == "sendto" })
+	if soft.IPIs < n*9/10 || blamed.IPIs > 0 {
+		t.Errorf("softirq %d, the process %d, want about %d and none", soft.IPIs, blamed.IPIs, n)
+	}
+}
+
+// TestFilters: processes, threads and CPUs that were not asked for are in no row, whether the
+// kernel or the counter leaves them out.
+func TestFilters(t *testing.T) {
+	const n = 50
+	parse := func(text string) *ipifilter.Expr {
+		cpus, err := possible()
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := ipifilter.Parse(text, cpus)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	for _, test := range []struct {
+		name string
+		opts ipitrace.Options
+		want uint64
+	}{
+		{"no process", ipitrace.Options{TGIDs: []int32{}}, 0},
+		{"another process", ipitrace.Options{TGIDs: []int32{int32(os.Getpid())}}, 0},
+		{"another thread", ipitrace.Options{PIDs: []int32{int32(os.Getpid())}}, 0},
+		{"the sender", ipitrace.Options{Senders: ipi.MakeCPUs(sender)}, n},
+		{"another sender", ipitrace.Options{Senders: ipi.MakeCPUs(victim)}, 0},
+		{"filter: all of it", ipitrace.Options{Filter: parse(fmt.Sprintf("CPU & CPUS{%d} && cause == ipi_sync_core && comm ~ \"ipitrace*\"", sender))}, n},
+		{"filter: another cause", ipitrace.Options{Filter: parse("cause == do_sync_core")}, 0},
+		{"filter: another CPU", ipitrace.Options{Filter: parse(fmt.Sprintf("cpu != %d", victim))}, 0},
+		{"filter: another comm", ipitrace.Options{Filter: parse("comm == \"ntpd\"")}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tr := open(t, test.opts)
+			pid := driveExactly(t, "membarrier", n, n)
+			got := sum(t, closed(t, tr), func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
+			if got.IPIs != test.want {
+				t.Errorf("got %d, want %d", got.IPIs, test.want)
+			}
+		})
+	}
+}
+
+// TestProcess: a process that was asked for is followed through kworkers.
+func TestProcess(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		started := start(t, "timestamp", 10)
+		id := int32(started.PID())
+		if other {
+			id = int32(os.Getpid())
+		}
+		tr := open(t, ipitrace.Options{TGIDs: []int32{id}})
+		started.finish(t)
+		s := closed(t, tr)
+		got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == started.PID() && r.Cause == "do_sync_core" })
+		// Others can send to the CPU, but the process cannot have sent more than came.
+		if most := uint64(started.received()); !other && (got.IPIs > most || got.IPIs+6 < most) || other && got.IPIs != 0 {
+			t.Errorf("other %v: got %d of %d", other, got.IPIs, most)
+		}
+		for _, r := range s.Rows {
+			if r.Sender.PID != int(id) {
+				t.Errorf("not asked for: %+v", r)
+			}
+		}
+	}
+}
+
+// TestLost: what did not fit into the buffers is said to be lost, and nothing is counted twice.
+func TestLost(t *testing.T) {
+	const n = 2000
+	tr := openTuned(t, ipitrace.Options{NoCost: true}, tuning{bufferKB: 32, interval: time.Hour})
+	pid := driveExactly(t, "membarrier", n, n)
+	s := closed(t, tr)
+	got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
+	if s.Lost == 0 || got.IPIs > n || got.Queued > n || got.IPIs+got.Queued+s.Lost < 2*n {
+		t.Errorf("got %+v, lost %d of %d", got, s.Lost, n)
+	}
+	if got.IPIs == 0 {
+		t.Error("nothing of what is left was counted")
+	}
+}
+
+// TestInterrupted: the thread that spins is the one that was interrupted.
+func TestInterrupted(t *testing.T) {
+	const n = 100
+	for _, noCost := range []bool{false, true} {
+		tr := open(t, ipitrace.Options{Interrupted: true, NoCost: noCost})
+		pid := driveExactly(t, "membarrier", n, n)
+		s := closed(t, tr)
+		runs := uint64(0)
+		for _, i := range s.Interrupted {
+			if i.PID == pid && i.Cause == "ipi_sync_core" && i.CPU == victim && i.Kind == ipi.Call && i.Comm == "ipitracefs.test" {
+				t.Logf("%+v", i)
+				runs += i.Runs
+			}
+		}
+		got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
+		if runs != n || noCost != (got.CostNS == 0) {
+			t.Errorf("got %d of %d in %+v; cost %d", runs, n, s.Interrupted, got.CostNS)
+		}
+	}
+}
+
+// TestRead: reading takes nothing away, and a closed tracer still says what it had.
+func TestRead(t *testing.T) {
+	const n = 50
+	tr := open(t, ipitrace.Options{})
+	pid := driveExactly(t, "membarrier", n, n)
+	ours := func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" }
+	for range 2 {
+		s, err := tr.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sum(t, s, ours); got.IPIs != n {
+			t.Errorf("got %d", got.IPIs)
+		}
+	}
+	for range 2 {
+		if got := sum(t, closed(t, tr), ours); got.IPIs != n {
+			t.Errorf("closed: got %d", got.IPIs)
+		}
+	}
+	s, err := tr.Read()
+	if got := sum(t, s, ours); err != nil || got.IPIs != n {
+		t.Errorf("read after the end: got %d, %v", got.IPIs, err)
+	}
+}
+
+// TestSelf: what the start and the stop send is told, and is in no row.
+func TestSelf(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := affinity.Pin(sender); err != nil {
+		t.Fatal(err)
+	}
+	for _, opts := range []ipitrace.Options{{}, {NoCost: true}, {Stacks: true}} {
+		// The readings are not made in the very moments, and others send, too.
+		const slack, tries = 30, 8
+		for try := 1; ; try++ {
+			before := interrupts.Read()
+			tr := open(t, opts)
+			first, err := tr.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := closed(t, tr)
+			d := interrupts.Read().IPIsSince(before, victim)
+			t.Logf("start %d, stop %d, /proc/interrupts %+v", first.SelfIPIs, s.SelfIPIs-first.SelfIPIs, d)
+			if got := sum(t, s, func(r *ipi.Row) bool { return r.Cause == "do_sync_core" && r.Sender.PID == os.Getpid() }); got.IPIs > 0 {
+				t.Errorf("%v: rows have %d of the tracer's own", opts, got.IPIs)
+			}
+			if s.SelfIPIs > 0 && s.SelfIPIs <= d.Call && d.Call <= s.SelfIPIs+slack {
+				break
+			}
+			if try == tries || s.SelfIPIs > d.Call+slack/4 {
+				t.Errorf("%d are told, %d came", s.SelfIPIs, d.Call)
+				break
+			}
+		}
+	}
+}
+
+// TestCheck: the check and the start agree, and everything says what is lost without it.
+func TestCheck(t *testing.T) {
+	ok := true
+	for _, f := range Check() {
+		t.Logf("%+v", f)
+		ok = ok && (f.OK || !f.Needed)
+		if f.Name == "" || f.Lost == "" || !f.OK && f.Why == "" {
+			t.Errorf("%+v: something is not said", f)
+		}
+	}
+	tr, err := Open(ipitrace.Options{})
+	if err == nil {
+		tr.Close()
+	}
+	if ok != (err == nil) {
+		t.Errorf("the check says %v, the start %v", ok, err)
+	}
+}
+
+// mountTable returns what the process sees mounted.
+func mountTable(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func instances(t *testing.T) []string {
+	t.Helper()
+	root, err := openTracefs()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer root.close()
+	names, err := root.names("instances")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !strings.HasPrefix(name, fmt.Sprintf("quietpatch-%d", os.Getpid()))
+	})
+}
+
+// TestClean: nothing is mounted for others, and nothing is left behind; two tracers of a process
+// do not disturb each other.
+func TestClean(t *testing.T) {
+	before := mountTable(t)
+	a, b := open(t, ipitrace.Options{NoCost: true}), open(t, ipitrace.Options{NoCost: true})
+	if got := instances(t); len(got) != 2 {
+		t.Errorf("instances: %q", got)
+	}
+	closed(t, a)
+	if got := instances(t); len(got) != 1 {
+		t.Errorf("instances: %q", got)
+	}
+	const n = 20
+	pid := driveExactly(t, "membarrier", n, n)
+	if got := sum(t, closed(t, b), func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" }); got.IPIs != n {
+		t.Errorf("the other tracer counts %d, want %d", got.IPIs, n)
+	}
+	if got := instances(t); len(got) != 0 {
+		t.Errorf("left: %q", got)
+	}
+	if after := mountTable(t); after != before {
+		t.Errorf("mounted: %s", after)
+	}
+}
+
+// TestStale: what a killed process left is removed; what a living one has stays.
+func TestStale(t *testing.T) {
+	root, err := openTracefs()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer root.close()
+	stale := instancePrefix + fmt.Sprintf("%d-stale", os.Getpid())
+	if err := unix.Mkdirat(root.fd, stale, 0o700); err != nil {
+		t.Skip(err)
+	}
+	living := open(t, ipitrace.Options{NoCost: true})
+	if got := instances(t); len(got) != 1 {
+		t.Errorf("instances: %q", got)
+	}
+	removeStale(root)
+	if got := instances(t); len(got) != 1 {
+		t.Errorf("instances: %q", got)
+	}
+	closed(t, living)
+}
