@@ -60,7 +60,7 @@ type Process struct {
 
 // quietRuntime keeps the Go runtime from sending signals and from collecting, and has a
 // P for each thread that blocks in a raw system call.
-var quietRuntime = []string{"GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOMAXPROCS=8"}
+var quietRuntime = []string{"GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOMAXPROCS=4"}
 
 // Start starts this executable again, which has to call [Main].
 func Start(j Job) (*Process, error) {

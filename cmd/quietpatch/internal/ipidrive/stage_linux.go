@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	spinMost = time.Minute          // if the driver is stuck
+	cpuMost  = 120                  // seconds, if the driver is stuck: nothing else ends a thread that spins
 	waitMost = 5 * time.Second      // for a thread that was woken
 	settle   = 2 * time.Millisecond // until a thread waits, or a kworker has done its work
 )
@@ -35,6 +35,7 @@ type stage struct {
 	file  *os.File
 	to    unix.Sockaddr
 	futex uint32
+	read  [8]byte
 	spin  *spinner     // nil if the victim idles
 	woken atomic.Int64 // times that the waiting thread woke up
 	turns int64        // done
@@ -66,6 +67,9 @@ func perform(s *stage, sc *Scenario) (got Received, err error) {
 	if err := affinity.Pin(s.Sender); err != nil {
 		return got, fmt.Errorf("CPU %d: %w", s.Sender, err)
 	}
+	if err := unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: cpuMost, Max: cpuMost}); err != nil {
+		return got, err
+	}
 	if !sc.idle {
 		if s.spin, err = startSpinner(s.Victim); err != nil {
 			return got, err
@@ -77,7 +81,7 @@ func perform(s *stage, sc *Scenario) (got Received, err error) {
 			return got, err
 		}
 	}
-	pause(settle)
+	pause(10 * settle) // threads of the runtime look for work after the setup
 	before := interrupts.Read()
 	for range s.Turns {
 		if err := sc.turn(s); err != nil {
@@ -104,7 +108,9 @@ func receivedSince(before interrupts.Reading, cpu int) Received {
 	return Received{Calls: d.Call, Flushes: d.TLB, Rescheds: resched}
 }
 
-// spinner is a thread that has a CPU for itself.
+// spinner is a thread that has a CPU for itself. Neither it nor the one that waits may call a
+// function that checks its stack: there the Go scheduler would take the goroutine off its thread
+// after 10 ms, and wake the thread with an IPI.
 type spinner struct {
 	turns  atomic.Int64
 	stop   atomic.Bool
@@ -121,7 +127,7 @@ func startSpinner(cpu int) (*spinner, error) {
 			return nil, err
 		default:
 		}
-		if time.Since(begin) > spinMost {
+		if time.Since(begin) > waitMost {
 			return nil, fmt.Errorf("the thread on CPU %d does not run", cpu)
 		}
 	}
@@ -133,7 +139,7 @@ func (s *spinner) spin(cpu int) {
 		s.failed <- err
 		return
 	}
-	for end := time.Now().Add(spinMost); !s.stop.Load() && time.Now().Before(end); {
+	for !s.stop.Load() {
 		s.turns.Add(1)
 	}
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
@@ -152,15 +158,21 @@ func onCPU(cpu int, priority uint32) error {
 	return nil
 }
 
-// waitOnVictim starts a thread on the victim that waits in f again and again: each time
+// waitOnVictim starts a thread on the victim that waits in a system call again and again: each time
 // that it is woken, the victim has to be interrupted.
-func (s *stage) waitOnVictim(f func() error) error {
+func (s *stage) waitOnVictim(trap, a1, a2, a3 uintptr) error {
 	ready := make(chan error)
 	go func() {
 		err := onCPU(s.Victim, prioWait)
 		ready <- err
-		for err == nil {
-			err = f()
+		if err != nil {
+			return
+		}
+		for {
+			_, _, errno := unix.RawSyscall6(trap, a1, a2, a3, 0, 0, 0)
+			if errno != 0 && errno != unix.EINTR {
+				return // waitWoken finds out
+			}
 			s.woken.Add(1)
 		}
 	}()

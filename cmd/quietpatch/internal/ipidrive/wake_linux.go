@@ -14,26 +14,16 @@ const (
 	futexPrivate = 128
 )
 
-func futex(word *uint32, op, value uintptr) (uintptr, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), op|futexPrivate, value, 0, 0, 0)
-	return n, errno
-}
-
 // waitOnFutex starts a thread that waits for the word to change. It never does, so that each
 // wake is one.
 func waitOnFutex(s *stage) error {
-	return s.waitOnVictim(func() error {
-		if _, errno := futex(&s.futex, futexWait, 0); errno != 0 && errno != unix.EINTR {
-			return errno
-		}
-		return nil
-	})
+	return s.waitOnVictim(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.futex)), futexWait|futexPrivate, 0)
 }
 
 func wakeFutex(s *stage) error {
 	// It can be on its way to the wait still. A wake of nobody sends nothing.
 	for end := time.Now().Add(waitMost); ; {
-		n, errno := futex(&s.futex, futexWake, 1)
+		n, _, errno := unix.RawSyscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.futex)), futexWake|futexPrivate, 1)
 		if errno != 0 {
 			return errno
 		}
@@ -47,13 +37,7 @@ func wakeFutex(s *stage) error {
 // waitOnFD starts a thread that reads from the descriptor.
 func (s *stage) waitOnFD(fd int) error {
 	s.fds = append(s.fds, fd)
-	return s.waitOnVictim(func() error {
-		var b [8]byte
-		if _, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b)), unsafe.Sizeof(b)); errno != 0 {
-			return errno
-		}
-		return nil
-	})
+	return s.waitOnVictim(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&s.read)), unsafe.Sizeof(s.read))
 }
 
 func waitOnTimer(s *stage) error {
