@@ -23,7 +23,11 @@ programs that run on that CPU spoil it: run it on a quiet machine, or with
 --realtime, which takes the CPU away from them for the time of the run. It fails
 if the thread ran code that was changing, if a flip failed, or if with deferral
 clearly more interrupts came than in the noise: one for 100 flips and 50 more,
-or twice the noise, and as many as Go's own stops of the thread take.`
+or twice the noise, and those that wake the thread after Go has stopped it.
+
+IPIs are those that this process sends, counted as by quietpatch trace; that needs
+root, or CAP_BPF and CAP_PERFMON. Without, they are read from /proc/interrupts, where
+those of other programs are counted, too.`
 
 // isolatedFlags are the flags of demo that go with --isolated.
 type isolatedFlags struct {

@@ -7,8 +7,8 @@
 // else. The rest of the process works meanwhile on the other CPUs (work_linux.go, load.go).
 // The same work is done twice, once with the thread in USER, so that what would interrupt it is
 // deferred, and once with the thread in KERNEL, where it is not; and for as long as the first
-// took the thread runs alone, which shows what comes without any work (run_linux.go). Interrupts are read
-// from /proc/interrupts. In the end the thread measures its way out of isolation and back (crossing_linux.go).
+// took the thread runs alone, which shows what comes without any work (run_linux.go). IPIs are
+// counted by package trace, which knows those of this process, or read from /proc/interrupts (count_linux.go). In the end the thread measures its way out of isolation and back (crossing_linux.go).
 //
 // Place in the flow: the subcommand demo calls Run and prints the Result as a table or as
 // JSON. The package reaches the library through the public API only: what it shows is what

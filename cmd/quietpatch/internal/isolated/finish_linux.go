@@ -11,7 +11,6 @@ import (
 
 	"github.com/quietpatch/quietpatch"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/demo/kv"
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/statickey"
 )
 
@@ -137,17 +136,4 @@ func counters(cpu int) (c counted) {
 func (p *Phase) count(from, to counted) {
 	p.Syncs, p.SyncsDeferred = to.syncs-from.syncs, to.deferred-from.deferred
 	p.UnmapsHeld, p.UnmapsForced, p.Collections = to.held-from.held, to.forced-from.forced, to.collections-from.collections
-}
-
-// interrupts puts what came to the CPU into the phase.
-func (p *Phase) interrupts(from, to interrupts.Reading, cpu int) {
-	since := func(row string) int64 {
-		n, missing := to.Since(from, row, cpu)
-		if missing {
-			return notMeasured
-		}
-		return int64(n)
-	}
-	p.CallIPIs, p.TLBIPIs = since(interrupts.Call), since(interrupts.TLB)
-	p.RescheduleIPIs, p.TimerTicks = since(interrupts.Reschedule), since(interrupts.Timer)
 }

@@ -7,9 +7,9 @@ import (
 
 // writeLegend says what the numbers are, and what else interrupts the thread.
 func (r *Result) writeLegend(b *strings.Builder) {
-	fmt.Fprintf(b, `IPIs, ticks: what CPU %d got, from /proc/interrupts; a call IPI for TLB is counted in both rows. gap: time between two readings
-of the counter on that CPU, all of them counted; 99.99%% of gaps are no longer than that, and 99.99%% of the time lies in such
-gaps. Bars are logarithmic, %d characters for a factor of 10. stops by Go: the thread waited in Safepoint, which is no gap. Most put
+	fmt.Fprintf(b, `IPIs to CPU %d are counted by %s. A call IPI for TLB is in both
+rows. Of all, ticks: whatever came, from /proc/interrupts. gap: time between two readings of the counter on that CPU, all of
+them counted; 99.99%% of gaps are no longer than that, and 99.99%% of the time lies in such gaps. Bars are logarithmic, %d characters for a factor of 10. stops by Go: the thread waited in Safepoint, which is no gap. Most put
 it to sleep; if the CPU has nothing else to do it sleeps, too, and takes a call IPI to wake the thread.
 
 What else interrupts such a thread, and what stops it:
@@ -24,5 +24,5 @@ What else interrupts such a thread, and what stops it:
 What Go cannot avoid: every collection stops all threads that run Go code, two or three times, until they pass a safepoint; so
 the loop has to pass one often, and the thread then sleeps until Go lets it go on. docs/ISOLATION.md has the whole story.
 
-`, r.IsolatedCPU, barPerDecade, ballast>>20)
+`, r.IsolatedCPU, r.CountedBy, barPerDecade, ballast>>20)
 }

@@ -5,6 +5,9 @@ import (
 	"io"
 )
 
+// byInterrupts is how IPIs are counted where it cannot be seen who sent them.
+const byInterrupts = "/proc/interrupts: all that came, whoever sent it"
+
 // notMeasured stands in numbers that this machine does not offer.
 const notMeasured = -1
 
@@ -26,8 +29,9 @@ type Result struct {
 	ReturnNS             int64   `json:"return_ns"`               // out of isolation after Deferred: a sync, and a few of the mappings that wait
 	TicksPerNS           float64 `json:"tsc_ticks_per_ns"`
 
-	Mode          string `json:"mode"`   // live, or memory: no code is changed
-	Reason        string `json:"reason"` // why it is memory
+	CountedBy     string `json:"counted_by"` // how IPIs were: of this process alone, or all that came
+	Mode          string `json:"mode"`       // live, or memory: no code is changed
+	Reason        string `json:"reason"`     // why it is memory
 	Strategy      string `json:"strategy"`
 	Backend       string `json:"backend"`
 	Assurance     string `json:"assurance"`      // what the strategy stands on
@@ -47,7 +51,8 @@ type Result struct {
 // newResult has nothing measured.
 func newResult(flips, cpu int, cpus []int) Result {
 	none := Phase{
-		CallIPIs: notMeasured, TLBIPIs: notMeasured, RescheduleIPIs: notMeasured, TimerTicks: notMeasured,
+		CallIPIs: notMeasured, TLBIPIs: notMeasured, RescheduleIPIs: notMeasured, WakeIPIs: notMeasured,
+		AllCallIPIs: notMeasured, AllTLBIPIs: notMeasured, AllRescheduleIPIs: notMeasured, TimerTicks: notMeasured,
 		GapNSMax: notMeasured, GapNSP9999: notMeasured, GapNSP9999Time: notMeasured, LostNS: notMeasured, StopNSMax: notMeasured, StopNS: notMeasured,
 		Slept: notMeasured, Preempted: notMeasured, CPUShare: notMeasured, FlipNS: notMeasured, Gaps: []Bucket{},
 	}
@@ -60,10 +65,16 @@ func newResult(flips, cpu int, cpus []int) Result {
 
 // A Phase is what came to the CPU, and to the thread on it, in one part of the run.
 type Phase struct {
-	CallIPIs       int64 `json:"call_ipis"`
+	CallIPIs       int64 `json:"call_ipis"` // those that flush the TLB, too
 	TLBIPIs        int64 `json:"tlb_ipis"`
 	RescheduleIPIs int64 `json:"reschedule_ipis"`
-	TimerTicks     int64 `json:"timer_ticks"`
+	WakeIPIs       int64 `json:"wake_ipis"` // of the call IPIs, those that woke the thread when Go had stopped it
+
+	// What came to the CPU, whoever sent it.
+	AllCallIPIs       int64 `json:"all_call_ipis"`
+	AllTLBIPIs        int64 `json:"all_tlb_ipis"`
+	AllRescheduleIPIs int64 `json:"all_reschedule_ipis"`
+	TimerTicks        int64 `json:"timer_ticks"`
 
 	GapNSMax       int64    `json:"gap_ns_max"`
 	GapNSP9999     int64    `json:"gap_ns_p9999"`      // of all gaps between two readings of the time-stamp counter

@@ -19,13 +19,15 @@ func sample() *Result {
 	r.Assurance, r.SyncAssurance = "promised by the CPU's manual", "measured only"
 	r.KernelCrossingNS, r.KernelCrossingOwedNS, r.CrossingsOwed, r.ReturnNS, r.TicksPerNS = 40, 80, 1000, 2_500_000, 2.5
 	r.Noise = Phase{
-		CallIPIs: 100, TLBIPIs: 5, RescheduleIPIs: 7, TimerTicks: 250, GapNSMax: 30_000, GapNSP9999: 20, GapNSP9999Time: 21_550,
+		CallIPIs: 100, TLBIPIs: 5, RescheduleIPIs: 7, WakeIPIs: 90, TimerTicks: 250,
+		AllCallIPIs: 120, AllTLBIPIs: 6, AllRescheduleIPIs: 9, GapNSMax: 30_000, GapNSP9999: 20, GapNSP9999Time: 21_550,
 		Readings: 50_000_300, GapsLong: 290, LostNS: 4_000_000, StopsByGo: 90, StopNSMax: 70_000, StopNS: 900_000,
 		Slept: 90, Preempted: 1, CPUShare: 1, DurationMS: 1000, FlipNS: notMeasured,
 		Gaps: []Bucket{{0, 50_000_000}, {64, 10}, {128, 0}, {256, 0}, {512, 0}, {1024, 40}, {2048, 0}, {4096, 0}, {8192, 0}, {16384, 250}},
 	}
 	r.Deferred = r.Noise
-	r.Deferred.CallIPIs, r.Deferred.TLBIPIs, r.Deferred.StopsByGo, r.Deferred.Slept = 150, 8, 140, 140
+	r.Deferred.CallIPIs, r.Deferred.TLBIPIs, r.Deferred.StopsByGo, r.Deferred.Slept, r.Deferred.WakeIPIs = 150, 8, 140, 140, 140
+	r.Deferred.AllCallIPIs = 170
 	r.Deferred.FlipsDone, r.Deferred.FlipNS, r.Deferred.Retargets, r.Deferred.Unmaps = 10_000, 60_100, 200, 200
 	r.Deferred.Collections, r.Deferred.Processes, r.Deferred.Syncs, r.Deferred.SyncsDeferred = 20, 70, 10_600, 10_600
 	r.Deferred.UnmapsHeld = 200
@@ -34,6 +36,8 @@ func sample() *Result {
 	r.NotDeferred.GapsLong, r.NotDeferred.LostNS, r.NotDeferred.DurationMS = 11_000, 50_000_000, 1200
 	r.NotDeferred.Gaps = slices.Clone(r.Noise.Gaps)
 	r.NotDeferred.Gaps[7].Count = 10_700
+	r.NotDeferred.AllCallIPIs = 10_930
+	r.CountedBy = "eBPF, raw tracepoints: what this process sent"
 	r.Notes = append(r.Notes, "a note")
 	r.judge()
 	return &r
@@ -46,6 +50,7 @@ func memorySample() *Result {
 	r.Mode, r.Reason, r.Backend, r.Interrupted = "memory", "the environment says none", "none", true
 	r.Deferred = sample().Deferred
 	r.Deferred.CallIPIs, r.Deferred.TLBIPIs, r.Deferred.RescheduleIPIs, r.Deferred.TimerTicks = notMeasured, notMeasured, notMeasured, notMeasured
+	r.Deferred.WakeIPIs, r.Deferred.AllCallIPIs, r.CountedBy = notMeasured, notMeasured, byInterrupts
 	r.Deferred.Syncs, r.Deferred.SyncsDeferred = 0, 0
 	r.judge()
 	return &r

@@ -4,6 +4,7 @@ package isolated
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -12,8 +13,8 @@ import (
 	"github.com/quietpatch/quietpatch"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/demo/kv"
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/progress"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/trace"
 	"github.com/quietpatch/quietpatch/isolate"
 	"github.com/quietpatch/quietpatch/statickey"
 	"golang.org/x/sys/unix"
@@ -54,6 +55,8 @@ func Run(ctx context.Context, o Options, p progress.Writer) (*Result, error) {
 		return nil, err
 	}
 	defer p.Clear()
+	r.openOwn()
+	defer r.closeOwn()
 	// The isolated thread, the one that flips, and those that answer requests: so that they
 	// share CPUs by the kernel's rules and not by Go's.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 + servers(len(allowed))))
@@ -82,6 +85,7 @@ type runner struct {
 	key      *statickey.Bool
 	store    *kv.Store
 	thread   *thread
+	own      *trace.Own // nil: what this process sends is not counted
 	start    clock
 	rough    float64 // ticks per ns, good enough for limits
 	crossing *crossing
@@ -188,12 +192,18 @@ func (r *runner) record(p *Phase, w *watch) (end func()) {
 	cpu := r.result.IsolatedCPU
 	before := counters(cpu)
 	w.tell(recording)
-	start, ints := time.Now(), interrupts.Read()
+	start := time.Now()
+	from, errFrom := r.tally()
 	return func() {
-		took, intsNow := time.Since(start), interrupts.Read()
+		took := time.Since(start)
+		to, errTo := r.tally()
 		w.tell(stopped)
 		p.DurationMS = took.Milliseconds()
-		p.interrupts(ints, intsNow, cpu)
+		if err := errors.Join(errFrom, errTo); err != nil {
+			r.note("%v", err)
+		} else {
+			r.interrupts(p, from, to)
+		}
 		p.count(before, counters(cpu))
 	}
 }

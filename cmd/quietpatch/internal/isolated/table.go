@@ -62,9 +62,15 @@ var rows = []row{
 	{"  left to the thread", count(func(p *Phase) uint64 { return p.SyncsDeferred })},
 	{},
 	{"call IPIs", count(func(p *Phase) int64 { return p.CallIPIs })},
-	{"  to wake the thread", count(func(p *Phase) int64 { return p.Slept })},
+	{"  to wake the thread", count(func(p *Phase) int64 {
+		if p.WakeIPIs >= 0 {
+			return p.WakeIPIs
+		}
+		return p.Slept
+	})},
 	{"TLB IPIs", count(func(p *Phase) int64 { return p.TLBIPIs })},
 	{"reschedule IPIs", count(func(p *Phase) int64 { return p.RescheduleIPIs })},
+	{"call IPIs, of all", count(func(p *Phase) int64 { return p.AllCallIPIs })},
 	{"timer ticks", count(func(p *Phase) int64 { return p.TimerTicks })},
 	{},
 	{"longest gap, us", func(p *Phase) string { return micros(p.GapNSMax) }},
@@ -219,9 +225,9 @@ func (r *Result) writeVerdict(b *strings.Builder) {
 	case d.CallIPIs < 0 || n.CallIPIs < 0:
 		b.WriteString("ok, as far as it could be measured: this machine does not count interrupts.\n")
 	default:
-		fmt.Fprintf(b, "ok: what CPU %d got during %s with deferral is within the noise: %s against %d, and Go stopped the thread %d times against %d.\n",
+		fmt.Fprintf(b, "ok: what CPU %d got during %s with deferral is within the noise: %s against %d, of which %d and %d woke the thread when Go had stopped it.\n",
 			r.IsolatedCPU, plural(int64(d.FlipsDone), "flip"), plural(d.CallIPIs, "call IPI"), n.CallIPIs,
-			d.StopsByGo, n.StopsByGo)
+			d.wakes(), n.wakes())
 	}
 }
 

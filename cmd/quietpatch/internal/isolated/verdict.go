@@ -49,20 +49,28 @@ func (r *Result) workErrors() (out []string) {
 	return out
 }
 
-// beyondNoise compares the interrupts of the deferred phase with those of the noise. When Go
-// stops the thread its CPU idles, and it takes a call interrupt to wake it up: as many as there were
-// stops more than in the noise are not the flips'.
+// wakes says how many call IPIs woke the thread: when Go stops it its CPU idles, and it takes
+// one to wake it up. Where they are not counted they are the stops, at most.
+func (p *Phase) wakes() int64 {
+	if p.WakeIPIs >= 0 {
+		return p.WakeIPIs
+	}
+	return int64(p.StopsByGo)
+}
+
+// beyondNoise compares the interrupts of the deferred phase with those of the noise. Those that
+// woke the thread are not the flips'.
 func (r *Result) beyondNoise() (out []string) {
 	d, n := r.Deferred, r.Noise
-	stops := max(0, int64(d.StopsByGo-n.StopsByGo))
+	wakes := max(0, d.wakes()-n.wakes())
 	why := ""
 	if r.Unspared != "" {
 		why = ": " + r.Unspared
 	}
-	if more := room(d.FlipsDone, n.CallIPIs); d.CallIPIs >= 0 && n.CallIPIs >= 0 && d.CallIPIs > n.CallIPIs+stops+more {
+	if more := room(d.FlipsDone, n.CallIPIs); d.CallIPIs >= 0 && n.CallIPIs >= 0 && d.CallIPIs > n.CallIPIs+wakes+more {
 		out = append(out, fmt.Sprintf("deferred: %s came to CPU %d in %s, expected %d at most:"+
-			" %d in the noise, %d because Go stopped the thread more often than there, and room for %d%s",
-			plural(d.CallIPIs, "call IPI"), r.IsolatedCPU, plural(int64(d.FlipsDone), "flip"), n.CallIPIs+stops+more, n.CallIPIs, stops, more, why))
+			" %d in the noise, %d more than there to wake the thread that Go had stopped, and room for %d%s",
+			plural(d.CallIPIs, "call IPI"), r.IsolatedCPU, plural(int64(d.FlipsDone), "flip"), n.CallIPIs+wakes+more, n.CallIPIs, wakes, more, why))
 	}
 	if more := room(d.FlipsDone, n.TLBIPIs); d.TLBIPIs >= 0 && n.TLBIPIs >= 0 && d.TLBIPIs > n.TLBIPIs+more {
 		out = append(out, fmt.Sprintf("deferred: %s came to CPU %d in %s, expected %d at most: %d in the noise, and room for %d%s",

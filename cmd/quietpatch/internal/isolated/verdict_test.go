@@ -10,11 +10,17 @@ func TestVerdict(t *testing.T) {
 		change func(r *Result)
 		want   string // in the failure; "" for none
 	}{
-		"good":                         {func(*Result) {}, ""},
-		"not deferred at all":          {func(r *Result) { r.Deferred.CallIPIs = 10_800 }, "10800 call IPIs"},
-		"at the limit":                 {func(r *Result) { r.Deferred.CallIPIs = 100 + 50 + 150 }, ""},
-		"beyond the limit":             {func(r *Result) { r.Deferred.CallIPIs = 100 + 50 + 151 }, "expected 300 at most"},
-		"fewer stops than in noise":    {func(r *Result) { r.Deferred.CallIPIs, r.Deferred.StopsByGo = 251, 0 }, "expected 250 at most"},
+		"good":                      {func(*Result) {}, ""},
+		"not deferred at all":       {func(r *Result) { r.Deferred.CallIPIs = 10_800 }, "10800 call IPIs"},
+		"at the limit":              {func(r *Result) { r.Deferred.CallIPIs = 100 + 50 + 150 }, ""},
+		"beyond the limit":          {func(r *Result) { r.Deferred.CallIPIs = 100 + 50 + 151 }, "expected 300 at most"},
+		"fewer wakes than in noise": {func(r *Result) { r.Deferred.CallIPIs, r.Deferred.WakeIPIs = 251, 0 }, "expected 250 at most"},
+		"wakes not known, at limit": {func(r *Result) {
+			r.Deferred.CallIPIs, r.Deferred.WakeIPIs, r.Noise.WakeIPIs = 300, notMeasured, notMeasured
+		}, ""},
+		"wakes not known": {func(r *Result) {
+			r.Deferred.CallIPIs, r.Deferred.WakeIPIs, r.Noise.WakeIPIs = 301, notMeasured, notMeasured
+		}, "expected 300 at most"},
 		"mappings not deferred":        {func(r *Result) { r.Deferred.TLBIPIs = 208 }, "208 TLB IPIs"},
 		"a noisy machine":              {func(r *Result) { r.Noise.CallIPIs, r.Deferred.CallIPIs = 9000, 18_050 }, ""},
 		"a very noisy machine":         {func(r *Result) { r.Noise.CallIPIs, r.Deferred.CallIPIs = 9000, 18_051 }, "expected 18050 at most"},
