@@ -7,10 +7,11 @@ import (
 
 // writeLegend says what the numbers are, and what else interrupts the thread.
 func (r *Result) writeLegend(b *strings.Builder) {
-	fmt.Fprintf(b, `IPIs to CPU %d are counted by %s. A call IPI for TLB is in both
-rows. Of all, ticks: whatever came, from /proc/interrupts. gap: time between two readings of the counter on that CPU, all of
-them counted; 99.99%% of gaps are no longer than that, and 99.99%% of the time lies in such gaps. Bars are logarithmic, %d characters for a factor of 10. stops by Go: the thread waited in Safepoint, which is no gap. Most put
-it to sleep; if the CPU has nothing else to do it sleeps, too, and takes a call IPI to wake the thread.
+	fmt.Fprintf(b, `IPIs to CPU %d are counted by %s. A call IPI for TLB
+is in both rows. Of all, ticks: whatever came, from /proc/interrupts. gap: time between two readings of the counter on that CPU,
+all of them counted; 99.99%% of gaps are no longer than that, and 99.99%% of the time lies in such gaps. Bars are logarithmic, %d
+characters for a factor of 10. stops by Go: the thread waited in Safepoint, which is no gap. Most put it to sleep; if the CPU
+has nothing else to do it sleeps, too, and takes a call IPI to wake the thread.
 
 What else interrupts such a thread, and what stops it:
   timer ticks              nohz_full= on the kernel's command line, and one thread on the CPU
