@@ -24,6 +24,7 @@ type Result struct {
 	Job
 	Received
 	PID     int    `json:"pid"`
+	TID     int    `json:"tid"`               // of the thread that acted
 	Missing string `json:"missing,omitempty"` // what the machine lacks for the scenario, which did not run then
 }
 

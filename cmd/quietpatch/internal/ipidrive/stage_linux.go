@@ -52,7 +52,8 @@ func run(j Job) (Result, error) {
 	if !ok || j.Victim == j.Sender {
 		return Result{}, fmt.Errorf("scenario %q with sender %d and victim %d: expected one that exists and two CPUs", j.Scenario, j.Sender, j.Victim)
 	}
-	r := Result{Job: j, PID: os.Getpid()}
+	runtime.LockOSThread()
+	r := Result{Job: j, PID: os.Getpid(), TID: unix.Gettid()}
 	var err error
 	r.Received, err = perform(&stage{Job: j}, &sc)
 	var m missing
@@ -63,7 +64,6 @@ func run(j Job) (Result, error) {
 }
 
 func perform(s *stage, sc *Scenario) (got Received, err error) {
-	runtime.LockOSThread()
 	if err := affinity.Pin(s.Sender); err != nil {
 		return got, fmt.Errorf("CPU %d: %w", s.Sender, err)
 	}
@@ -141,6 +141,7 @@ func (s *spinner) spin(cpu int) {
 	}
 	for !s.stop.Load() {
 		s.turns.Add(1)
+		relax()
 	}
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
 }
@@ -185,6 +186,7 @@ func (s *stage) waitWoken(meanwhile func()) error {
 	end := time.Now().Add(waitMost)
 	until := func(done func() bool) error {
 		for ; !done(); meanwhile() {
+			relax()
 			if time.Now().After(end) {
 				return fmt.Errorf("turn %d: the thread on CPU %d did not wake up and wait again", s.turns, s.Victim)
 			}
