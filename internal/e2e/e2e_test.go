@@ -38,14 +38,19 @@ type report struct {
 // build builds prog with the given flags and environment, once per test run.
 func build(t *testing.T, env []string, flags ...string) string {
 	t.Helper()
-	key := strings.Join(append(append([]string{}, env...), flags...), " ")
+	return buildPackage(t, "./prog", env, flags...)
+}
+
+func buildPackage(t *testing.T, pkg string, env []string, flags ...string) string {
+	t.Helper()
+	key := pkg + " " + strings.Join(append(append([]string{}, env...), flags...), " ")
 	builds.Lock()
 	defer builds.Unlock()
 	if p, ok := builds.done[key]; ok {
 		return p
 	}
 	out := filepath.Join(builds.dir, fmt.Sprintf("prog%d", len(builds.done)))
-	cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), "./prog")...)
+	cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), pkg)...)
 	cmd.Env = append(os.Environ(), env...)
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", key, err, msg)

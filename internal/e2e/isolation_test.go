@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,65 +201,39 @@ func TestViolation(t *testing.T) {
 	}
 }
 
-// quietCount is what `prog quiet` counts in one round.
-type quietCount struct {
-	Calls, TLB int
-	Share      float64 // of the time that the isolated thread had the CPU
-}
-
-// TestQuiet counts the interrupts of the isolated CPU: flips cause none while the thread is
-// in USER, and one each while it is in KERNEL. Other programs interrupt the CPU as well, so one of three
-// measurements has to be quiet; a thread that is not spared is in none.
+// TestQuiet lets quietpatch trace count what a program sends to the CPU of its isolated thread:
+// flips cause no IPI while the thread is in USER, and one for each sync while it is in KERNEL.
 func TestQuiet(t *testing.T) {
 	twoCPUs(t)
-	var wrong string
-	for range 3 {
-		if wrong = quietOnce(t); wrong == "" {
-			return
-		}
-		t.Log(wrong)
-	}
-	t.Error(wrong)
-}
-
-// quietOnce measures once, and returns what is wrong.
-func quietOnce(t *testing.T) (wrong string) {
-	rounds := 20
+	flips := 2000
 	if testing.Short() {
-		rounds = 8
+		flips = 500
 	}
-	var r struct {
-		Flips          int
-		Idle, Deferred []quietCount
-		NotDeferred    []quietCount `json:"not_deferred"`
-		Violations     uint64
-		Why            string
-		Status         quietpatch.State
-	}
-	run(t, &r, build(t, nil), "quiet", "-rounds", fmt.Sprint(rounds))
-	spared(t, r.Status, r.Why)
-	// The middle round: others on this machine interrupt the CPU now and then.
-	perFlip := func(counts []quietCount, of func(c quietCount) int) float64 {
-		var all []float64
-		for i, c := range counts {
-			all = append(all, float64(of(c)-of(r.Idle[i]))/(c.Share*float64(r.Flips)))
+	for _, kernel := range []bool{false, true} {
+		var r struct {
+			CPU, Flips int
+			Share      float64
+			Violations uint64
+			Why        string
+			Status     quietpatch.State
 		}
-		slices.Sort(all)
-		return all[len(all)/2]
+		sent := traced(t, &r, build(t, nil), "quiet", "-flips", fmt.Sprint(flips), fmt.Sprint("-kernel=", kernel))
+		spared(t, r.Status, r.Why)
+		syncs, flushes := sent.to(r.CPU, "ipi_sync_core"), sent.to(r.CPU, "flush_tlb_func")
+		t.Logf("in KERNEL %v: %d IPIs of syncs and %d of the TLB in %d flips; the thread had %.0f%% of the CPU", kernel, syncs, flushes, r.Flips, 100*r.Share)
+		if r.Violations != 0 || r.Flips != flips || sent.Lost != 0 {
+			t.Errorf("%d violations, %d flips, %d events lost", r.Violations, r.Flips, sent.Lost)
+		}
+		// Arming, before the thread is isolated, is some syncs. A CPU that runs another
+		// process gets no IPI for this one.
+		few, many := flips/100, int(r.Share*float64(flips)/2)
+		switch {
+		case !kernel && (syncs > few || flushes > few):
+			t.Errorf("flips interrupt a thread in USER: expected %d IPIs of each kind at most, found %+v", few, sent.Rows)
+		case kernel && syncs < many:
+			t.Errorf("flips do not interrupt a thread in KERNEL: expected %d IPIs of syncs or more, found %+v", many, sent.Rows)
+		}
 	}
-	calls, tlb := func(c quietCount) int { return c.Calls }, func(c quietCount) int { return c.TLB }
-	deferred, deferredTLB, not := perFlip(r.Deferred, calls), perFlip(r.Deferred, tlb), perFlip(r.NotDeferred, calls)
-	t.Logf("function calls per flip: %.3f deferred, %.3f not deferred; TLB shootdowns %.3f deferred", deferred, not, deferredTLB)
-	if r.Violations != 0 {
-		t.Errorf("%d violations", r.Violations)
-	}
-	switch {
-	case deferred > 0.1 || deferredTLB > 0.1:
-		return fmt.Sprintf("flips interrupt a thread in USER: %.3f calls and %.3f TLB shootdowns each\nidle %v\ndeferred %v", deferred, deferredTLB, r.Idle, r.Deferred)
-	case not < 0.5:
-		return fmt.Sprintf("flips do not interrupt a thread in KERNEL: %.3f calls each\nidle %v\nnot deferred %v", not, r.Idle, r.NotDeferred)
-	}
-	return ""
 }
 
 // TestGuest: a thread polls in C. What C calls back, and a C signal handler without SA_ONSTACK

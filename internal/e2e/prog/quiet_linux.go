@@ -3,10 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,52 +14,18 @@ import (
 
 func init() { programs["quiet"] = quiet }
 
-// quietReport is what `prog quiet` prints: interrupts of the isolated CPU, in each round.
+// quietReport is what `prog quiet` prints.
 type quietReport struct {
-	Flips       int              `json:"flips"` // in each round
-	Idle        []quietCount     `json:"idle"`  // nobody flips, for as long as it took before
-	Deferred    []quietCount     `json:"deferred"`
-	NotDeferred []quietCount     `json:"not_deferred"`
-	Violations  uint64           `json:"violations"`
-	Why         string           `json:"why"`
-	Status      quietpatch.State `json:"status"`
-}
-
-// quietCount is function calls and TLB shootdowns, and how much of the time the isolated thread
-// ran: a CPU that runs another process gets no interrupt for this one.
-type quietCount struct {
-	Calls int     `json:"calls"`
-	TLB   int     `json:"tlb"`
-	Share float64 `json:"share"`
-}
-
-// interruptsOf reads the rows of /proc/interrupts for one CPU.
-func interruptsOf(cpu int) (c quietCount, err error) {
-	b, err := os.ReadFile("/proc/interrupts")
-	if err != nil {
-		return c, err
-	}
-	lines := strings.Split(string(b), "\n")
-	column := slices.Index(strings.Fields(lines[0]), fmt.Sprint("CPU", cpu))
-	for _, line := range lines[1:] {
-		f := strings.Fields(line)
-		if column < 0 || len(f) < column+2 {
-			continue
-		}
-		n, _ := strconv.Atoi(f[column+1])
-		switch f[0] {
-		case "CAL:":
-			c.Calls = n
-		case "TLB:":
-			c.TLB = n
-		}
-	}
-	return c, nil
+	CPU        int              `json:"cpu"` // of the isolated thread
+	Flips      int              `json:"flips"`
+	Share      float64          `json:"share"` // of the time that the isolated thread ran
+	Violations uint64           `json:"violations"`
+	Why        string           `json:"why"`
+	Status     quietpatch.State `json:"status"`
 }
 
 // quietest is a spinning thread that others ask to be in USER or in KERNEL.
 type quietest struct {
-	cpu    int
 	wanted atomic.Int32
 	is     atomic.Int32
 	tid    atomic.Int32
@@ -77,11 +39,13 @@ const (
 	quietEnd
 )
 
+// quiet flips a key while a thread is isolated. Who watches the process sees what the flips
+// send to the thread's CPU.
 func quiet(args []string) (any, error) {
 	q := &quietest{}
 	fs := flags("quiet")
-	rounds := fs.Int("rounds", 20, "rounds of flips")
-	fs.IntVar(&q.r.Flips, "flips", 100, "in each round")
+	fs.IntVar(&q.r.Flips, "flips", 1000, "how often")
+	kernel := fs.Bool("kernel", false, "the thread is in KERNEL")
 	strategy := fs.String("strategy", "store", "store or int3")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -90,15 +54,19 @@ func quiet(args []string) (any, error) {
 		return nil, err
 	}
 	var err error
-	if q.cpu, err = reserveLast(); err != nil {
+	if q.r.CPU, err = reserveLast(); err != nil {
 		return nil, err
 	}
 	ended := make(chan error)
-	q.wanted.Store(quietUser)
+	state := int32(quietUser)
+	if *kernel {
+		state = quietKernel
+	}
+	q.wanted.Store(state)
 	go func() {
-		ended <- isolate.Run(isolate.Options{CPU: q.cpu, BlockSignals: true}, q.spin)
+		ended <- isolate.Run(isolate.Options{CPU: q.r.CPU, BlockSignals: true}, q.spin)
 	}()
-	err = q.measure(*rounds, ended)
+	err = q.measure(state, ended)
 	q.wanted.Store(quietEnd)
 	return q.r, errors.Join(err, <-ended)
 }
@@ -140,20 +108,6 @@ func (q *quietest) in(state int32, ended chan error) error {
 	return nil
 }
 
-// during counts the interrupts while f runs.
-func (q *quietest) during(f func() error) (quietCount, error) {
-	before, err1 := interruptsOf(q.cpu)
-	ran, err2 := q.cpuTime()
-	start := time.Now()
-	err3 := f()
-	took := time.Since(start)
-	ranNow, err4 := q.cpuTime()
-	after, err5 := interruptsOf(q.cpu)
-	return quietCount{
-		after.Calls - before.Calls, after.TLB - before.TLB, float64(ranNow-ran) / float64(took),
-	}, errors.Join(err1, err2, err3, err4, err5)
-}
-
 // cpuTime is how long the isolated thread has run.
 func (q *quietest) cpuTime() (time.Duration, error) {
 	const perThread, sched = 4, 2 // include/linux/posix-timers_types.h, CPUCLOCK_*
@@ -174,43 +128,19 @@ func (q *quietest) flip() error {
 	return nil
 }
 
-// quietShare is how much of the time the isolated thread has to run for a round to count.
-const quietShare = 0.2
-
-// measure makes rounds: flips while the thread is in USER, nothing for as long, flips while it
-// is in KERNEL.
-func (q *quietest) measure(rounds int, ended chan error) error {
-	if err := errors.Join(q.in(quietUser, ended), q.flip()); err != nil { // warm
+// measure flips while the thread is in a state.
+func (q *quietest) measure(state int32, ended chan error) error {
+	if err := q.in(state, ended); err != nil {
 		return err
 	}
 	q.r.Why = isolate.Status().Why
-	for end := time.Now().Add(isolatedPatience); len(q.r.Deferred) < rounds; {
-		var took time.Duration
-		deferred, err := q.during(func() error {
-			start := time.Now()
-			defer func() { took = time.Since(start) }()
-			return q.flip()
-		})
-		if err != nil {
-			return err
-		}
-		idle, err := q.during(func() error { time.Sleep(took); return nil })
-		if err != nil {
-			return err
-		}
-		if err := q.in(quietKernel, ended); err != nil {
-			return err
-		}
-		not, err := q.during(q.flip)
-		if err := errors.Join(err, q.in(quietUser, ended)); err != nil {
-			return err
-		}
-		if min(deferred.Share, idle.Share, not.Share) < quietShare && time.Now().Before(end) {
-			continue // others had the CPU
-		}
-		q.r.Deferred, q.r.Idle, q.r.NotDeferred = append(q.r.Deferred, deferred), append(q.r.Idle, idle), append(q.r.NotDeferred, not)
-	}
-	q.r.Violations = threadOn(q.cpu).Violations
+	ran, err1 := q.cpuTime()
+	start := time.Now()
+	err2 := q.flip()
+	took := time.Since(start)
+	ranNow, err3 := q.cpuTime()
+	q.r.Share = float64(ranNow-ran) / float64(took)
+	q.r.Violations = threadOn(q.r.CPU).Violations
 	q.r.Status = quietpatch.Status()
-	return nil
+	return errors.Join(err1, err2, err3)
 }
