@@ -154,6 +154,20 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestPageBars: one IPI can be seen beside very many, and a bar says what it is.
+func TestPageBars(t *testing.T) {
+	c := NewCollector(Meta{})
+	for i, n := range []uint64{1_000_000, 1_000_001} {
+		c.Add(ipi.Snapshot{At: time.Duration(i+1) * time.Second, Rows: []ipi.Row{kernelRow(1, ipi.Call, n)}})
+	}
+	svg := c.Report().timelineSVG()
+	for _, want := range []string{`height="22.0"><title>0.0 s to 1.0 s: 1000000 IPIs, 1000000/s</title>`, `height="2.0"><title>1.0 s to 2.0 s: 1 IPI, 1/s</title>`} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("no %s in\n%s", want, svg)
+		}
+	}
+}
+
 // TestPageStrips: more strips than fit, and slices without length.
 func TestPageStrips(t *testing.T) {
 	c := NewCollector(Meta{})

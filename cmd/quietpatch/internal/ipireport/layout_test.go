@@ -100,6 +100,19 @@ func TestLiveWidths(t *testing.T) {
 	}
 }
 
+// TestLiveColumns: on narrow terminals, what is more telling stays.
+func TestLiveColumns(t *testing.T) {
+	r := longNames()
+	for width, want := range map[int]string{
+		120: "CPU kind IPIs now/s us each cause sender origin remedy", 80: "CPU kind IPIs now/s cause sender origin", 60: "CPU IPIs now/s cause sender ...",
+	} {
+		table := NewLive(nil, Options{}, func() (int, int) { return width, 24 }).table(Step{To: time.Second, Rows: r.Rows}, r)
+		if got := strings.Join(strings.Fields(strings.Split(table, "\n")[1]), " "); got != want {
+			t.Errorf("width %d: got %q, want %q", width, got, want)
+		}
+	}
+}
+
 // TestFit: columns are left out in the order given, and no more than needed.
 func TestFit(t *testing.T) {
 	for _, test := range []struct {

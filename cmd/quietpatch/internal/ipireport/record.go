@@ -23,7 +23,7 @@ const (
 	recordVersion = 1
 	recordRows    = 1000     // and as many stacks and threads of a line, when written
 	recordLineMax = 32 << 20 // bytes, when read
-	snapshotMax   = 1 << 20  // rows of a snapshot, when read
+	snapshotMax   = 1 << 20  // rows of a snapshot, and threads, when read
 )
 
 type recordHead struct {
@@ -201,12 +201,14 @@ var ErrTruncated = errors.New("the file ends before the record does: the run was
 // ReadRecord reads a record. If it is damaged or cut off, the collector has what could be read,
 // its report says so, and the error is a *[RecordError]. The collector is nil if it is no
 // record at all.
-func ReadRecord(r io.Reader) (*Collector, error) {
+func ReadRecord(r io.Reader) (*Collector, error) { return readRecord(r, snapshotMax) }
+
+func readRecord(r io.Reader, snapshotMax int) (*Collector, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, &RecordError{Line: 1, Err: fmt.Errorf("expected a record of quietpatch trace (gzip), found something else: %w", err)}
 	}
-	p := recordReader{in: bufio.NewReaderSize(z, 64<<10)}
+	p := recordReader{in: bufio.NewReaderSize(z, 64<<10), max: snapshotMax}
 	c, err := p.head()
 	if err != nil {
 		return nil, &RecordError{Line: max(p.line, 1), Err: err}
@@ -229,6 +231,7 @@ type recordReader struct {
 	line      int
 	snapshots int
 	open      *Step // the snapshot of which more lines are to come
+	max       int   // rows of a snapshot, and threads
 }
 
 func (p *recordReader) head() (*Collector, error) {
@@ -293,8 +296,8 @@ func (p *recordReader) next(c *Collector) (end bool, err error) {
 	s.To = time.Duration(l.AtNS)
 	s.Lost += l.Lost
 	s.SelfIPIs += l.SelfIPIs
-	if len(s.Rows)+len(l.Rows) > snapshotMax {
-		return false, fmt.Errorf("expected at most %d rows in a snapshot", snapshotMax)
+	if len(s.Rows)+len(l.Rows) > p.max {
+		return false, fmt.Errorf("expected at most %d rows in a snapshot", p.max)
 	}
 	for i := range l.Rows {
 		row, err := l.Rows[i].row()
@@ -306,8 +309,8 @@ func (p *recordReader) next(c *Collector) (end bool, err error) {
 	for id, frames := range l.Stacks {
 		s.Stacks[id] = frames
 	}
-	if len(s.Interrupted)+len(l.Interrupted) > snapshotMax {
-		return false, fmt.Errorf("expected at most %d interrupted threads in a snapshot", snapshotMax)
+	if len(s.Interrupted)+len(l.Interrupted) > p.max {
+		return false, fmt.Errorf("expected at most %d interrupted threads in a snapshot", p.max)
 	}
 	for i := range l.Interrupted {
 		x := ipi.Interrupted(l.Interrupted[i])

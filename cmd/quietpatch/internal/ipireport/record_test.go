@@ -208,7 +208,7 @@ func TestRecordBig(t *testing.T) {
 	for i := range int32(2500) {
 		stacks[i] = []string{"f", "g"}
 	}
-	file := record(t, Meta{}, []ipi.Snapshot{{At: 1, Rows: rows[:1], Stacks: stacks}, {At: 2, Rows: rows, Interrupted: threads}}, true)
+	file := record(t, Meta{}, []ipi.Snapshot{{At: 1, Rows: rows[:1], Stacks: stacks}, {At: 2, Rows: rows[:1], Interrupted: threads}, {At: 3, Rows: rows, Interrupted: threads}}, true)
 	c, err := ReadRecord(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
@@ -221,11 +221,30 @@ func TestRecordBig(t *testing.T) {
 	if len(r.Interrupted) != len(threads) || sumRuns(r.Interrupted) != sumRuns(threads) {
 		t.Errorf("%d threads with %d runs", len(r.Interrupted), sumRuns(r.Interrupted))
 	}
-	if len(r.Rows) != len(rows) || r.sum().ipis != want || len(r.Stacks) != len(stacks) || r.Duration != 2 {
+	if len(r.Rows) != len(rows) || r.sum().ipis != want || len(r.Stacks) != len(stacks) || r.Duration != 3 {
 		t.Errorf("%d rows, %d IPIs, %d stacks, duration %v", len(r.Rows), r.sum().ipis, len(r.Stacks), r.Duration)
 	}
 	if len(file) > 500_000 {
 		t.Errorf("the file has %d bytes", len(file))
+	}
+}
+
+// TestRecordBounds: a snapshot cannot have more rows or threads than are allowed, in one line or in many.
+func TestRecordBounds(t *testing.T) {
+	head := `{"format":"quietpatch-trace","version":1,"meta":{}}`
+	rows, threads := `"rows":[{"cpu":0},{"cpu":1}]`, `"interrupted":[{"cpu":0},{"cpu":1}]`
+	for _, test := range []struct {
+		lines []string
+		want  string // "" if there is room
+	}{
+		{[]string{`{"more":true,` + rows + `}`, `{` + threads + `}`, `{` + rows + `}`, `{"end":true}`}, ""},
+		{[]string{`{"more":true,` + rows + `}`, `{` + rows + `}`}, "line 3: expected at most 3 rows in a snapshot"},
+		{[]string{`{"more":true,` + threads + `}`, `{` + threads + `}`}, "line 3: expected at most 3 interrupted threads in a snapshot"},
+	} {
+		_, err := readRecord(bytes.NewReader(zipped(append([]string{head}, test.lines...)...)), 3)
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%q: got %v, want %q", test.lines, err, test.want)
+		}
 	}
 }
 

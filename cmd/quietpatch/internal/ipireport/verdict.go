@@ -83,7 +83,6 @@ func (c *culprit) add() {
 	c.sum = line{Row: ipi.Row{Key: ipi.Key{Sender: ipi.Sender{Comm: c.rows[0].Sender.Comm, PID: c.rows[0].Sender.PID}}}}
 	for i := range c.rows {
 		c.sum.IPIs += c.rows[i].IPIs
-		c.sum.Sender.PID = min(c.sum.Sender.PID, c.rows[i].Sender.PID)
 		pids[c.rows[i].Sender.PID] = struct{}{}
 	}
 	c.sum.pids = len(pids)

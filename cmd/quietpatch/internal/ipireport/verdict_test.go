@@ -114,6 +114,11 @@ func TestEvents(t *testing.T) {
 	if got := r.events(); got["netstamp"] != 100 || len(got) != 1 {
 		t.Errorf("got %v", got)
 	}
+	for ipis, flips := range map[uint64]uint64{1: 0, 2: 1, 3: 1, 149: 50, 150: 50, 151: 50} { // some may have been spared
+		if got := (&Report{Rows: []ipi.Row{chrony(2, "close", "", ipis)}}).events(); got["netstamp"] != flips {
+			t.Errorf("%d IPIs: got %v, want %d", ipis, got, flips)
+		}
+	}
 	if text := write(t, forms()["text"], r); !strings.Contains(text, "netstamp: 390 IPIs, rows 1-2; 3 IPIs to a CPU per flip, about 100 flips\n") {
 		t.Errorf("got\n%s", text)
 	}
