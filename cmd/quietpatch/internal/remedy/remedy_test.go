@@ -313,6 +313,7 @@ func TestErrors(t *testing.T) {
 		{"a\n  each: 3 a flip\n", 2, "such as 3 per flip", `"3 a flip"`},
 		{"a\n  each: 3 per flip\n  each: 3 per flip\n", 3, "one each: in an entry", `"3 per flip"`},
 		{"a\n  each: 3 per flip\n  and more\n", 3, "match:, each:, what:", `"and more"`},
+		{"a\n  what: W.\n  each: 3 per flip\n  and more\n", 4, "match:, each:, what:", `"and more"`},
 		{"a\n  match: cause=a\n  what:\n", 3, "text behind what:", "nothing"},
 		{"a\n  match: cause=a\n  what: W.\n  what: X.\n", 4, "one what: in an entry", "a second one"},
 		{"a\n\n", 3, "a match: in the entry a of line 1", "its end"},
