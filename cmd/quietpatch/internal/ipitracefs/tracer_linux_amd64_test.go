@@ -3,16 +3,11 @@ package ipitracefs
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
@@ -319,130 +314,4 @@ func TestRead(t *testing.T) {
 	if got := sum(t, s, ours); err != nil || got.IPIs != n {
 		t.Errorf("read after the end: got %d, %v", got.IPIs, err)
 	}
-}
-
-// TestSelf: what the start and the stop send is told, and is in no row.
-func TestSelf(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := affinity.Pin(sender); err != nil {
-		t.Fatal(err)
-	}
-	for _, opts := range []ipitrace.Options{{}, {NoCost: true}, {Stacks: true}} {
-		// The readings are not made in the very moments, and others send, too.
-		const slack, tries = 30, 8
-		for try := 1; ; try++ {
-			before := interrupts.Read()
-			tr := open(t, opts)
-			first, err := tr.Read()
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := closed(t, tr)
-			d := interrupts.Read().IPIsSince(before, victim)
-			t.Logf("start %d, stop %d, /proc/interrupts %+v", first.SelfIPIs, s.SelfIPIs-first.SelfIPIs, d)
-			if got := sum(t, s, func(r *ipi.Row) bool { return r.Cause == "do_sync_core" && r.Sender.PID == os.Getpid() }); got.IPIs > 0 {
-				t.Errorf("%v: rows have %d of the tracer's own", opts, got.IPIs)
-			}
-			if s.SelfIPIs > 0 && s.SelfIPIs <= d.Call && d.Call <= s.SelfIPIs+slack {
-				break
-			}
-			if try == tries || s.SelfIPIs > d.Call+slack/4 {
-				t.Errorf("%d are told, %d came", s.SelfIPIs, d.Call)
-				break
-			}
-		}
-	}
-}
-
-// TestCheck: the check and the start agree, and everything says what is lost without it.
-func TestCheck(t *testing.T) {
-	ok := true
-	for _, f := range Check() {
-		t.Logf("%+v", f)
-		ok = ok && (f.OK || !f.Needed)
-		if f.Name == "" || f.Lost == "" || !f.OK && f.Why == "" {
-			t.Errorf("%+v: something is not said", f)
-		}
-	}
-	tr, err := Open(ipitrace.Options{})
-	if err == nil {
-		tr.Close()
-	}
-	if ok != (err == nil) {
-		t.Errorf("the check says %v, the start %v", ok, err)
-	}
-}
-
-// mountTable returns what the process sees mounted.
-func mountTable(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func instances(t *testing.T) []string {
-	t.Helper()
-	root, err := openTracefs()
-	if err != nil {
-		t.Skip(err)
-	}
-	defer root.close()
-	names, err := root.names("instances")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.DeleteFunc(names, func(name string) bool {
-		return !strings.HasPrefix(name, fmt.Sprintf("quietpatch-%d", os.Getpid()))
-	})
-}
-
-// TestClean: nothing is mounted for others, and nothing is left behind; two tracers of a process
-// do not disturb each other.
-func TestClean(t *testing.T) {
-	before := mountTable(t)
-	a, b := open(t, ipitrace.Options{NoCost: true}), open(t, ipitrace.Options{NoCost: true})
-	if got := instances(t); len(got) != 2 {
-		t.Errorf("instances: %q", got)
-	}
-	closed(t, a)
-	if got := instances(t); len(got) != 1 {
-		t.Errorf("instances: %q", got)
-	}
-	const n = 20
-	pid := driveExactly(t, "membarrier", n, n)
-	if got := sum(t, closed(t, b), func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" }); got.IPIs != n {
-		t.Errorf("the other tracer counts %d, want %d", got.IPIs, n)
-	}
-	if got := instances(t); len(got) != 0 {
-		t.Errorf("left: %q", got)
-	}
-	if after := mountTable(t); after != before {
-		t.Errorf("mounted: %s", after)
-	}
-}
-
-// TestStale: what a killed process left is removed; what a living one has stays.
-func TestStale(t *testing.T) {
-	root, err := openTracefs()
-	if err != nil {
-		t.Skip(err)
-	}
-	defer root.close()
-	stale := instancePrefix + fmt.Sprintf("%d-stale", os.Getpid())
-	if err := unix.Mkdirat(root.fd, stale, 0o700); err != nil {
-		t.Skip(err)
-	}
-	living := open(t, ipitrace.Options{NoCost: true})
-	if got := instances(t); len(got) != 1 {
-		t.Errorf("instances: %q", got)
-	}
-	removeStale(root)
-	if got := instances(t); len(got) != 1 {
-		t.Errorf("instances: %q", got)
-	}
-	closed(t, living)
 }

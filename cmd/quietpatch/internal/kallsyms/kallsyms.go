@@ -29,7 +29,7 @@ func Read() (*Table, error) {
 		return nil, err
 	}
 	defer f.Close()
-	s, err := parse(f)
+	s, err := Parse(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", File, err)
 	}
@@ -39,8 +39,8 @@ func Read() (*Table, error) {
 // ErrHidden is what Read returns where all addresses are 0.
 var ErrHidden = errors.New("the addresses are hidden (kernel.kptr_restrict, or no CAP_SYSLOG): functions are shown as addresses")
 
-// parse reads lines such as "ffffffff81307830 t do_sync_core [module]".
-func parse(r io.Reader) (*Table, error) {
+// Parse reads lines such as "ffffffff81307830 t do_sync_core [module]".
+func Parse(r io.Reader) (*Table, error) {
 	s := &Table{}
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestTable(t *testing.T) {
-	s, err := parse(strings.NewReader(`0000000000000000 A fixed_percpu_data
+	s, err := Parse(strings.NewReader(`0000000000000000 A fixed_percpu_data
 ffffffff81000000 T _stext
 ffffffff81000010 t __pfx_do_sync_core
 ffffffff81000020 t do_sync_core
@@ -41,10 +41,10 @@ ffffffff81000080 t after_the_module
 	if _, ok := none.At(1); ok {
 		t.Error("no symbols name something")
 	}
-	if _, err := parse(strings.NewReader("0000000000000000 T _stext\n")); !errors.Is(err, ErrHidden) {
+	if _, err := Parse(strings.NewReader("0000000000000000 T _stext\n")); !errors.Is(err, ErrHidden) {
 		t.Errorf("hidden addresses: got %v", err)
 	}
-	if _, err := parse(strings.NewReader("zz T _stext\n")); err == nil {
+	if _, err := Parse(strings.NewReader("zz T _stext\n")); err == nil {
 		t.Error("junk is read")
 	}
 }
