@@ -103,7 +103,7 @@ func (l *Live) table(step Step, r *Report) string {
 		cells := x.cells(i+1, 0)
 		table = append(table, []string{
 			cells[1], cells[2], cells[3], rate(rates[i], step.To-step.From), cells[6],
-			short(cells[7], 32), short(cells[8], 28), short(cells[9], 44), short(cells[10], 24),
+			cells[7], cells[8], cells[9], cells[10],
 		})
 	}
 	var b strings.Builder

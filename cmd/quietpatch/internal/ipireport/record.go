@@ -292,17 +292,30 @@ func (p *recordReader) next(c *Collector) (end bool, err error) {
 	if p.open == nil {
 		p.open = &Step{From: c.now, Stacks: map[int32][]string{}}
 	}
+	if err := p.add(&l); err != nil {
+		return false, err
+	}
+	if !l.More {
+		c.addStep(*p.open)
+		p.snapshots++
+		p.open = nil
+	}
+	return false, nil
+}
+
+// add adds a line to the snapshot that is open.
+func (p *recordReader) add(l *recordLine) error {
 	s := p.open
 	s.To = time.Duration(l.AtNS)
 	s.Lost += l.Lost
 	s.SelfIPIs += l.SelfIPIs
 	if len(s.Rows)+len(l.Rows) > p.max {
-		return false, fmt.Errorf("expected at most %d rows in a snapshot", p.max)
+		return fmt.Errorf("expected at most %d rows in a snapshot", p.max)
 	}
 	for i := range l.Rows {
 		row, err := l.Rows[i].row()
 		if err != nil {
-			return false, fmt.Errorf("row %d: %w", i+1, err)
+			return fmt.Errorf("row %d: %w", i+1, err)
 		}
 		s.Rows = append(s.Rows, row)
 	}
@@ -310,21 +323,17 @@ func (p *recordReader) next(c *Collector) (end bool, err error) {
 		s.Stacks[id] = frames
 	}
 	if len(s.Interrupted)+len(l.Interrupted) > p.max {
-		return false, fmt.Errorf("expected at most %d interrupted threads in a snapshot", p.max)
+		return fmt.Errorf("expected at most %d interrupted threads in a snapshot", p.max)
 	}
 	for i := range l.Interrupted {
 		x := ipi.Interrupted(l.Interrupted[i])
+		var err error
 		if x.Kind, err = victim(x.CPU, x.Kind); err != nil {
-			return false, fmt.Errorf("interrupted thread %d: %w", i+1, err)
+			return fmt.Errorf("interrupted thread %d: %w", i+1, err)
 		}
 		s.Interrupted = append(s.Interrupted, x)
 	}
-	if !l.More {
-		c.addStep(*s)
-		p.snapshots++
-		p.open = nil
-	}
-	return false, nil
+	return nil
 }
 
 // ended reads to the end of the file, where gzip has its checksum.
