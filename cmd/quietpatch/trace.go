@@ -136,6 +136,9 @@ func (f *traceFlags) options() (trace.Options, error) {
 	if o.Watch.TGIDs, err = numbers(f.pids); err != nil {
 		return o, fmt.Errorf("--pid: %w", err)
 	}
+	if err := trace.CheckProcesses(o.Watch.TGIDs); err != nil {
+		return o, fmt.Errorf("--pid: %w", err)
+	}
 	o.Watch.Stacks = f.stacks || f.out.folded != ""
 	o.Watch.NoCost, o.Watch.Interrupted = f.noCost, f.interrupted
 	if f.noCost && f.interrupted {

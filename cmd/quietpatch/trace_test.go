@@ -24,6 +24,7 @@ func TestTraceUsage(t *testing.T) {
 		{[]string{"--assert", "ipis <"}, "--assert"},
 		{[]string{"--pid", "x"}, "expected the number of a process"},
 		{[]string{"--pid", "0"}, "expected the number of a process"},
+		{[]string{"--pid", "1,2147483647"}, "--pid"},
 		{[]string{"--interval", "1ns"}, "--interval"},
 		{[]string{"--for", "-1s"}, "--for"},
 		{[]string{"--top", "0"}, "--top"},

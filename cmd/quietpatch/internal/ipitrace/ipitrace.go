@@ -12,6 +12,7 @@ type Options struct {
 	// TGIDs and PIDs are processes and threads as the first PID namespace numbers them. An
 	// IPI counts if one of them is to blame or, in a thread, sends it itself. nil: all.
 	TGIDs, PIDs []int32
+	Follow      bool // the processes that those of TGIDs start, too
 	// Filter must let an IPI pass as well. Its pid, tgid and comm are of the thread that is
 	// to blame, as in the rows. nil: all.
 	Filter      *ipifilter.Expr
