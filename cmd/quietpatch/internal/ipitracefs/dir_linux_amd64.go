@@ -160,7 +160,7 @@ func explain(err error) error {
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: CAP_SYS_ADMIN of the first user namespace is needed: be root, outside of containers, or let the container have /sys/kernel/tracing", err)
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%w: root or CAP_DAC_OVERRIDE is needed, or a group that tracefs is mounted for (options gid= and mode=770)", err)
+		return fmt.Errorf("%w: root or CAP_DAC_OVERRIDE is needed; the group of tracefs may only read", err)
 	case errors.Is(err, unix.ENODEV):
 		return fmt.Errorf("%w: the kernel has no tracefs (CONFIG_TRACING)", err)
 	case errors.Is(err, unix.EROFS):

@@ -3,9 +3,11 @@ package ipitracefs
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -66,6 +68,22 @@ func TestCheck(t *testing.T) {
 	}
 	if ok != (err == nil) {
 		t.Errorf("the check says %v, the start %v", ok, err)
+	}
+}
+
+// TestNamespace: in another PID namespace IPIs are counted, under the numbers of the first one;
+// processes cannot be selected there.
+func TestNamespace(t *testing.T) {
+	open(t, ipitrace.Options{}).Close()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^(TestMembarrier|TestProcess)$", "-test.v")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	out, err := cmd.CombinedOutput()
+	if !strings.Contains(string(out), "--- PASS: TestMembarrier") || !strings.Contains(string(out), "cannot be selected") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -104,6 +104,9 @@ func (t *Tracer) prepare(tune tuning) error {
 	}
 	proc := "/proc"
 	if !firstNamespace() {
+		if t.opts.PIDs != nil || t.opts.TGIDs != nil {
+			return errors.New("processes and threads cannot be selected from within a PID namespace: the events number them as the first one does")
+		}
 		proc = ""
 		t.missing = append(t.missing, "This is not the first PID namespace: processes have the numbers of that, and those that were there before have no names.")
 	}
