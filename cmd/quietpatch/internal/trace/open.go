@@ -74,12 +74,16 @@ func Open(name string, o ipitrace.Options) (t ipitrace.Tracer, note string, err 
 	if err != nil {
 		return nil, "", err
 	}
+	return openFirst(some, o)
+}
+
+func openFirst(some []backend, o ipitrace.Options) (t ipitrace.Tracer, note string, err error) {
 	var errs []error
 	for _, b := range some {
 		t, err := b.open(o)
 		if err == nil {
 			if len(errs) > 0 {
-				note = "this is not the best backend: " + errors.Join(errs...).Error()
+				note = "another backend sees more, but does not work here: " + errors.Join(errs...).Error()
 			}
 			return t, note, nil
 		}

@@ -47,9 +47,14 @@ func Start(o Options) (*Session, error) {
 	if note != "" {
 		o.Notes = append(o.Notes, note)
 	}
+	return begin(o, tracer)
+}
+
+func begin(o Options, tracer ipitrace.Tracer) (*Session, error) {
 	meta := newMeta(o, tracer)
 	s := &Session{victims: o.Watch.Victims, tracer: tracer, collector: ipireport.NewCollector(meta)}
 	if o.Record != nil {
+		var err error
 		if s.recorder, err = ipireport.NewRecorder(o.Record, meta); err != nil {
 			_, closed := tracer.Close()
 			return nil, errors.Join(err, closed)
