@@ -159,6 +159,8 @@ func TestCount(t *testing.T) {
 			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||workqueue netstamp_clear|"}},
 		{"events are missing", [][]record{chain, {{ts: 25, cpu: 1, what: gap}}, sends(30, 1, 20, 0, syncCore, 2)},
 			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||kthread|"}},
+		{"the queueing of the work may be missing", [][]record{chain[:1], {{ts: 15, cpu: 5, what: gap}}, chain[1:], sends(30, 1, 20, 0, syncCore, 2)},
+			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||workqueue netstamp_clear|"}},
 		{"the cause is missing", [][]record{sends(10, 0, 10, 0, syncCore, 1), {{ts: 20, what: gap}, sends(30, 0, 10, 0, flush, 1)[1]}},
 			[]string{"cpu1 call  1/0 pid 10 chronyd||||", "cpu1 call do_sync_core 1/1 pid 10 chronyd||||"}},
 		{"fork, exec and end within a reading", [][]record{{
@@ -211,15 +213,15 @@ func TestCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	last, err := c.page(l, pageOf(200, missedEvents,
-		queue(0, 10), queue(flagHardirq, 10), stack(flagHardirq, 10, 2), stack(0, 10, 3), stack(0, 10, 4), queue(0, 20), stack(0, 10, 5)))
-	if err != nil || last != 207 {
+		stack(0, 10, 9), queue(0, 10), queue(flagHardirq, 10), stack(flagHardirq, 10, 2), stack(0, 10, 3), stack(0, 10, 4), queue(0, 20), stack(0, 10, 5)))
+	if err != nil || last != 208 {
 		t.Fatalf("%d, %v", last, err)
 	}
 	got := ""
 	for _, r := range c.records {
 		got += fmt.Sprintf("%d:%d:%d%v ", r.what, r.ts, r.pid, r.stack)
 	}
-	if want := fmt.Sprintf("%d:101:10[] %d:201:0[] %d:201:10[3] %d:202:10[2] %d:206:20[] ", queued, gap, queued, queued, queued); got != want {
+	if want := fmt.Sprintf("%d:101:10[] %d:200:0[] %d:202:10[3] %d:203:10[2] %d:207:20[] ", queued, gap, queued, queued, queued); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

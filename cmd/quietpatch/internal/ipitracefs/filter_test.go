@@ -38,7 +38,7 @@ func TestKernelFilters(t *testing.T) {
 		{filter: "cpumask == CPUS{2-3}", event: queue},
 		{filter: "cpumask == CPUS{2-3}", event: many, want: "cpumask == CPUS{2-3}"},
 		{filter: "cpu == 2 || comm == \"x\"", event: one},
-		{victims: ipi.MakeCPUs(2, 3), old: true, event: one, want: "(cpu >= 2 && cpu <= 3)"},
+		{victims: ipi.MakeCPUs(2, 3), old: true, event: one, want: "((cpu >= 2 && cpu <= 3))"},
 		{victims: ipi.MakeCPUs(2, 3), old: true, event: many},
 	} {
 		var x *ipifilter.Expr

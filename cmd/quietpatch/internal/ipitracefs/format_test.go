@@ -85,7 +85,9 @@ func FuzzFormat(f *testing.F) {
 	f.Add([]byte(sendOneFormat), []byte{})
 	f.Fuzz(func(t *testing.T, text, raw []byte) {
 		if l, err := parseLayout(text); err == nil {
-			_, _ = l.page(raw, func(uint64, []byte) {})
+			if p, err := l.page(raw); err == nil {
+				_ = p.each(func(uint64, []byte) {})
+			}
 		}
 		for i := range events {
 			d := newDecoder()

@@ -47,31 +47,42 @@ const (
 	headBytes = 4
 )
 
-// page calls each for the records of a page, oldest first, with the time in nanoseconds. The
-// record is valid during the call only. missed says that events before the first were lost.
-func (l layout) page(b []byte, each func(ts uint64, record []byte)) (missed bool, err error) {
+// page is what a sub-buffer says before its data.
+type page struct {
+	start  uint64 // time in nanoseconds
+	missed bool   // events before it were lost
+	data   []byte
+}
+
+func (l layout) page(b []byte) (p page, err error) {
 	if len(b) < l.data || l.data < 8 {
-		return false, fmt.Errorf("page of the ring buffer: expected %d bytes or more, found %d", l.data, len(b))
+		return p, fmt.Errorf("page of the ring buffer: expected %d bytes or more, found %d", l.data, len(b))
 	}
-	start := binary.LittleEndian.Uint64(b)
+	p.start = binary.LittleEndian.Uint64(b)
 	commit := l.commit.uint(b)
-	missed = commit&missedEvents != 0
+	p.missed = commit&missedEvents != 0
 	length := int(commit & commitMask)
 	if length > len(b)-l.data {
-		return missed, fmt.Errorf("page of the ring buffer: expected %d bytes of data at most, found %d", len(b)-l.data, length)
+		return p, fmt.Errorf("page of the ring buffer: expected %d bytes of data at most, found %d", len(b)-l.data, length)
 	}
-	r := reader{rest: b[l.data : l.data+length], ts: start}
+	p.data = b[l.data : l.data+length]
+	return p, nil
+}
+
+// each calls f for the records, oldest first, with their times. A record is valid during the call only.
+func (p page) each(f func(ts uint64, record []byte)) error {
+	r := reader{rest: p.data, ts: p.start}
 	for len(r.rest) > 0 {
 		record, ok := r.next()
 		if !ok {
-			return missed, fmt.Errorf("page of the ring buffer: expected an event at byte %d of %d, found %x",
-				length-len(r.rest), length, r.rest[:min(8, len(r.rest))])
+			return fmt.Errorf("page of the ring buffer: expected an event at byte %d of %d, found %x",
+				len(p.data)-len(r.rest), len(p.data), r.rest[:min(8, len(r.rest))])
 		}
 		if record != nil {
-			each(r.ts, record)
+			f(r.ts, record)
 		}
 	}
-	return missed, nil
+	return nil
 }
 
 // reader walks through the data of a page.

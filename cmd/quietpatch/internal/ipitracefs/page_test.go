@@ -54,15 +54,19 @@ func TestPage(t *testing.T) {
 		{"after a loss of known size", pageOf(start, missedEvents|1<<30, short(1, 2)), []string{"1: 2"}, true},
 	} {
 		var got []string
-		missed, err := plainLayout.page(test.page, func(ts uint64, record []byte) {
+		p, err := plainLayout.page(test.page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.each(func(ts uint64, record []byte) {
 			s := fmt.Sprintf("%d:", ts-start)
 			for ; len(record) > 0; record = record[4:] {
 				s += fmt.Sprint(" ", binary.LittleEndian.Uint32(record))
 			}
 			got = append(got, s)
 		})
-		if err != nil || missed != test.missing || !slices.Equal(got, test.want) {
-			t.Errorf("%s: got %q, %v, %v", test.name, got, missed, err)
+		if err != nil || p.missed != test.missing || !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, %v, %v", test.name, got, p.missed, err)
 		}
 	}
 }
@@ -83,7 +87,11 @@ func TestPageErrors(t *testing.T) {
 		"padding too long": pageOf(0, 0, []uint32{head(typePadding, 1), 100, 1}),
 		"half a time":      pageOf(0, 0, []uint32{head(typeTimeExtend, 1)}),
 	} {
-		if _, err := plainLayout.page(page, func(uint64, []byte) {}); err == nil {
+		p, err := plainLayout.page(page)
+		if err == nil {
+			err = p.each(func(uint64, []byte) {})
+		}
+		if err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

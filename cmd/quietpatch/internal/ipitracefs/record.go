@@ -3,7 +3,6 @@ package ipitracefs
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 )
@@ -198,21 +197,20 @@ type collector struct {
 
 // page decodes a page and returns the time of its last record.
 func (c *collector) page(l layout, b []byte) (last uint64, err error) {
-	at := len(c.records)
-	missed, err := l.page(b, func(ts uint64, raw []byte) {
+	p, err := l.page(b)
+	if p.missed {
+		c.records = append(c.records, record{ts: p.start, cpu: c.cpu, what: gap})
+		c.last = [levels]int{}
+	}
+	if err != nil {
+		return 0, err
+	}
+	err = p.each(func(ts uint64, raw []byte) {
 		last = ts
 		if r, ok := c.decoder.record(ts, c.cpu, raw); ok {
 			c.take(r)
 		}
 	})
-	if missed {
-		first := last
-		if at < len(c.records) {
-			first = c.records[at].ts
-		}
-		c.records = slices.Insert(c.records, at, record{ts: first, cpu: c.cpu, what: gap})
-		c.last = [levels]int{}
-	}
 	return last, err
 }
 
