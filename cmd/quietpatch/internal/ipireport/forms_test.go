@@ -50,6 +50,27 @@ func TestGolden(t *testing.T) {
 	golden(t, "narrow.text", b.Bytes())
 }
 
+// TestRemedies: what is for a hundredth of the IPIs or more has a paragraph, what is for fewer is named.
+func TestRemedies(t *testing.T) {
+	for n, want := range map[uint64]string{1: "paragraph", 199: "paragraph", 200: "named"} {
+		r := &Report{Duration: time.Second, Rows: []ipi.Row{chrony(2, "close", "", n-1), threaded(2, 1, "", 1)}}
+		text := write(t, forms()["text"], r)
+		got := ""
+		switch {
+		case strings.Contains(text, "\ntlb-unmap: 1 IPI, row 2\n") || n == 1 && strings.Contains(text, "\ntlb-unmap: 1 IPI, row 1\n"):
+			got = "paragraph"
+		case strings.HasSuffix(text, "\nRemedies for fewer IPIs: tlb-unmap\n"):
+			got = "named"
+		}
+		if got != want {
+			t.Errorf("1 of %d: got %q, want %q, in\n%s", n, got, want, text)
+		}
+		if !strings.Contains(write(t, forms()["html"], r), "<h3>tlb-unmap:") {
+			t.Errorf("1 of %d: the page does not have it", n)
+		}
+	}
+}
+
 // TestOrder: the order of rows must not show.
 func TestOrder(t *testing.T) {
 	r := sampleCollector().Report()

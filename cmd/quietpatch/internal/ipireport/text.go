@@ -22,17 +22,17 @@ func (r *Report) WriteText(w io.Writer, o Options) error {
 		b.WriteByte('\n')
 	}
 	r.writeHead(&b, o)
+	lines := r.lines(o)
 	if len(r.Rows) == 0 {
 		b.WriteString("No IPI was seen.\n")
 	} else {
-		lines := r.lines(o)
 		b.WriteByte('\n')
 		r.writeMatrix(&b, o)
 		b.WriteByte('\n')
 		r.writeLines(&b, lines, o)
-		r.writeRemedies(&b, lines, o)
 	}
 	r.writeInterrupted(&b, o)
+	r.writeRemedies(&b, lines, o)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -363,17 +363,27 @@ func (a *advice) forRows() string {
 	return text + plural(a.more, "row") + " not shown"
 }
 
+// writeRemedies tells of those for a hundredth of all IPIs or more, and names the others.
 func (r *Report) writeRemedies(b *strings.Builder, lines []line, o Options) {
-	list := r.advise(lines, o.top())
-	for i, a := range list {
-		if i == o.top() {
-			fmt.Fprintf(b, "\nand %d more remedies\n", len(list)-i)
-			break
+	all := r.sum().ipis
+	var others []string
+	for i, a := range r.advise(lines, o.top()) {
+		if i >= o.top() || a.ipis < all/100 {
+			others = append(others, a.Name)
+			continue
 		}
 		b.WriteByte('\n')
 		hang(b, a.Name+": "+a.text(), o.Width)
 		wrap(b, a.What, o.Width)
 		wrap(b, "To stop it: "+a.Stop, o.Width)
 		wrap(b, "Source: "+a.Source, o.Width)
+	}
+	if len(others) > 0 {
+		b.WriteByte('\n')
+		width := o.Width
+		if width <= 0 {
+			width = usualWidth
+		}
+		hang(b, "Remedies for fewer IPIs: "+strings.Join(others, ", "), width)
 	}
 }
