@@ -108,7 +108,7 @@ func (r *tracing) run() (*ipireport.Report, error) {
 		defer time.AfterFunc(r.flags.lasts, end).Stop()
 	}
 	endServer := r.serve(session, end)
-	fmt.Fprintf(r.cmd.ErrOrStderr(), "quietpatch: watching CPUs %s\n", session.Victims())
+	r.sayWatching(session)
 	endChild := r.letGo(end)
 	live := r.live()
 	err = session.Run(ctx, r.flags.interval, live.show)
@@ -116,6 +116,15 @@ func (r *tracing) run() (*ipireport.Report, error) {
 	err = errors.Join(err, live.clear(), stopped, endServer())
 	endChild()
 	return report, err
+}
+
+// sayWatching tells scripts, too, that what happens from now on is counted.
+func (r *tracing) sayWatching(s *trace.Session) {
+	what := "CPUs"
+	if s.Victims().Len() == 1 {
+		what = "CPU"
+	}
+	fmt.Fprintf(r.cmd.ErrOrStderr(), "quietpatch: watching %s %s\n", what, s.Victims())
 }
 
 // letGo lets the program run, if there is one; its end is that of the trace. If the trace

@@ -91,7 +91,7 @@ func watch(t *testing.T, args ...string) (end func(code int) ipireport.JSON) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stderr)
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "quietpatch: watching CPUs ") {
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "quietpatch: watching CPU") {
 		t.Log(lines.Text())
 	}
 	return func(code int) (j ipireport.JSON) {
