@@ -14,8 +14,9 @@
 //	CPU, common_cpu     the CPU that sends                  as cpu, but no & with a number
 //	pid, common_pid     the thread that sends               all operators with a number
 //	tgid                its process                         the same
-//	comm, COMM          its name                            ==, !=, ~ with a quoted string; ~ takes *, ?, [a-z], [!a-z] and \
-//	cause               the function that is to run         the same; without quotes for == and !=
+//	comm, COMM          the thread's name                   ==, !=, ~ with a quoted string; ~ takes *, ?, [a-z], [!a-z] and \
+//	process             the process's name                  the same; the kernel has it not
+//	cause               the function that is to run         as comm; without quotes for == and !=
 //	func.function       the same as cause                   ==, != with a name
 //	func                its address                         all operators with a number
 //	callback.function   the handler of the IPI              ==, != with a name
@@ -31,6 +32,7 @@
 //
 // Place in the flow: the command parses an expression once ([Parse]); a backend hands the
 // kernel what that can evaluate ([Expr.Split]), or its eBPF program sets of CPUs and
-// threads ([Expr.Lower]), and evaluates the rest for each record ([Expr.Match]). The package
+// threads ([Lower]) and what it compiles of the rest ([Expr.Tree]), and evaluates what is
+// left for each record ([Expr.Match]). The package
 // reads no files and makes no system calls.
 package ipifilter

@@ -14,7 +14,8 @@ type Record struct {
 	Mask   ipi.CPUs // all that are; nil: Target only
 
 	PID, TGID int32
-	Comm      string
+	Comm      string // of the thread
+	Process   string // the name of the process
 
 	Cause    string // function that is to run; "" if it is not known
 	Func     uint64 // its address
@@ -182,6 +183,8 @@ func numberTest[T int64 | uint64](op Op) func(v, with T) bool {
 func compileString(c *comparison) func(*Record) bool {
 	get := func(r *Record) string { return r.Comm }
 	switch c.field {
+	case Process:
+		get = func(r *Record) string { return r.Process }
 	case Cause:
 		get = func(r *Record) string { return r.Cause }
 	case CallbackName:

@@ -234,13 +234,14 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestStrings(t *testing.T) {
-	r := &Record{Comm: "kworker/0:1", Cause: "do_sync_core", Handler: "handler", Kind: ipi.TLB}
+	r := &Record{Comm: "kworker/0:1", Process: "kthreadd", Cause: "do_sync_core", Handler: "handler", Kind: ipi.TLB}
 	for _, test := range []struct {
 		expr string
 		want bool
 	}{
 		{`comm == "kworker/0:1"`, true},
 		{`comm == "kworker"`, false},
+		{`process == "kthreadd" && process ~ "k*" && process != "kworker/0:1"`, true},
 		{`comm != "kworker"`, true},
 		{`comm == "k*"`, false}, // only ~ knows *
 		{`comm ~ "k*"`, true},

@@ -13,6 +13,7 @@ const (
 	PID
 	TGID
 	Comm
+	Process
 	Cause
 	Func
 	CallbackName
@@ -117,6 +118,7 @@ var fieldTypes = [fieldCount]fieldType{
 	PID:          {name: "pid", numbers: arithmetic, min: math.MinInt32, max: math.MaxInt32},
 	TGID:         {name: "tgid", numbers: arithmetic, min: math.MinInt32, max: math.MaxInt32},
 	Comm:         {name: "comm", strings: globs},
+	Process:      {name: "process", strings: globs},
 	Cause:        {name: "cause", strings: globs, bare: true},
 	Func:         {name: "func", numbers: arithmetic, wide: true},
 	CallbackName: {name: "callback.function", strings: equality, bare: true},

@@ -86,7 +86,7 @@ func TestErrors(t *testing.T) {
 		{"cpu & CPUS {1}", "          ^", "{ right behind CPUS", `" "`},
 		{"cpu & CPUS(1)", "          ^", "{ right behind CPUS", `"("`},
 		// fields and operators
-		{"", "^", "a field: cpu, cpumask, CPU, pid, tgid, comm, cause, func, callback.function, callback or kind", "the end"},
+		{"", "^", "a field: cpu, cpumask, CPU, pid, tgid, comm, process, cause, func, callback.function, callback or kind", "the end"},
 		{"  ", "  ^", "a field", "the end"},
 		{"cup == 1", "^", "a field", `"cup"`},
 		{"cpu.function == f", "^", "a field", `"cpu.function"`},
@@ -160,10 +160,10 @@ func TestErrorText(t *testing.T) {
 		{"comm == \"\u00e4\u00f6\" &\tpid\u0000", `filter: expected &&, || or the end, found "&"
   comm == "äö" & pid?
                ^`},
-		{strings.Repeat("cpu == 1 && ", 10) + "cup == 1 && " + strings.Repeat("cpu == 1 && ", 10), `filter: expected a field: cpu, cpumask, CPU, pid, tgid, comm, cause, func, callback.function, callback or kind, found "cup"
+		{strings.Repeat("cpu == 1 && ", 10) + "cup == 1 && " + strings.Repeat("cpu == 1 && ", 10), `filter: expected a field: cpu, cpumask, CPU, pid, tgid, comm, process, cause, func, callback.function, callback or kind, found "cup"
   ...cpu == 1 && cpu == 1 && cpu == 1 && cpu == 1 && cpu == 1 && cup == 1 && cpu == 1 && cpu ==...
                                                                  ^`},
-		{"", "filter: expected a field: cpu, cpumask, CPU, pid, tgid, comm, cause, func, callback.function, callback or kind, found the end"},
+		{"", "filter: expected a field: cpu, cpumask, CPU, pid, tgid, comm, process, cause, func, callback.function, callback or kind, found the end"},
 	} {
 		_, err := Parse(test.expr, 4)
 		if err == nil || err.Error() != test.want {
