@@ -20,10 +20,11 @@ func Check() []ipitrace.Finding {
 		Name: "BTF", OK: err == nil, Needed: true, Why: why(err),
 		Lost: "everything: the programs do not know where the kernel keeps its fields",
 	}, checkLoad()}
+	symbols, hidden := readSymbols()
 	for _, e := range events {
-		found = append(found, checkEvent(spec, e))
+		found = append(found, checkEvent(spec, e, symbols))
 	}
-	return append(found, checkSymbols(), checkCgroups(), checkJIT())
+	return append(found, checkSymbols(symbols, hidden), checkCgroups(), checkJIT())
 }
 
 func why(err error) string {
@@ -46,59 +47,50 @@ func checkLoad() ipitrace.Finding {
 	return f
 }
 
-// checkEvent looks for the type that the kernel has for each of its tracepoints
-// (include/trace/bpf_probe.h).
-func checkEvent(spec *btf.Spec, e event) ipitrace.Finding {
-	f := ipitrace.Finding{Name: "event " + e.tracepoint, Needed: e.use == needed, Lost: lostWithout[e.program]}
+// checkEvent looks for an event's raw tracepoint, and for the functions that can stand in for it.
+func checkEvent(spec *btf.Spec, e event, s *symbols) ipitrace.Finding {
+	f := ipitrace.Finding{Name: "event " + e.tracepoint, Needed: e.use <= queues, Lost: e.lost}
 	if spec == nil {
 		f.Why = "not known without BTF"
 		return f
 	}
-	var t *btf.Typedef
-	err := spec.TypeByName("btf_trace_"+e.tracepoint, &t)
-	f.OK = err == nil
-	if errors.Is(err, btf.ErrNotFound) {
-		f.Why = "this kernel does not have it"
-	} else {
-		f.Why = why(err)
+	f.OK = hasTracepoint(spec, e.tracepoint)
+	f.Why = "no raw tracepoint"
+	if f.OK {
+		f.Why = "raw tracepoint"
+	}
+	if len(e.probes) == 0 {
+		return f
+	}
+	instead := checkProbes(e.probes, s)
+	switch {
+	case instead == nil:
+		f.OK = true
+		f.Why += ", kprobes"
+	default:
+		f.Why += ", no kprobes: " + instead.Error()
 	}
 	return f
 }
 
-const (
-	noWork    = "who queued the work for which a kworker sends: the kworker is blamed"
-	noSoftirq = "IPIs from softirqs are blamed on the thread that was interrupted"
-	noTimer   = "IPIs from timers are blamed on the thread that was interrupted"
-	noIRQ     = "IPIs from device interrupts are blamed on the thread that was interrupted"
-	noCost    = "what the interrupts cost"
-)
-
-// lostWithout says by program what is lost without its event.
-var lostWithout = map[string]string{
-	"send_one":       "IPIs to one CPU",
-	"send_many":      "IPIs to several CPUs",
-	"queue":          "the causes of function calls (Linux has the event since 6.5)",
-	"work_queued":    noWork,
-	"work_starts":    noWork,
-	"softirq_entry":  noSoftirq,
-	"softirq_exit":   noSoftirq,
-	"timer_entry":    noTimer,
-	"timer_exit":     noTimer,
-	"irq_entry":      noIRQ,
-	"irq_exit":       noIRQ,
-	"call_runs":      "which cause a cost belongs to",
-	"single_entry":   noCost,
-	"single_exit":    noCost,
-	"many_entry":     noCost,
-	"many_exit":      noCost,
-	"resched_entry":  noCost,
-	"resched_exit":   noCost,
-	"irq_work_entry": "interrupts for irq_work",
-	"irq_work_exit":  noCost,
+// checkProbes looks whether the kernel has kprobes and the functions.
+func checkProbes(probes []probe, s *symbols) error {
+	const source = "/sys/bus/event_source/devices/kprobe" // perf_event_open(2), dynamic PMU
+	if _, err := os.Stat(source); err != nil {
+		return fmt.Errorf("%w (CONFIG_KPROBE_EVENTS)", err)
+	}
+	if s == nil {
+		return nil // the names are known to the kernel all the same
+	}
+	for _, p := range probes {
+		if p.needed && s.named(p.function) == nil {
+			return fmt.Errorf("there is no function %s", p.function)
+		}
+	}
+	return nil
 }
 
-func checkSymbols() ipitrace.Finding {
-	s, err := readSymbols()
+func checkSymbols(s *symbols, err error) ipitrace.Finding {
 	f := ipitrace.Finding{Name: kallsymsFile, OK: err == nil, Lost: "names of functions, and the kind tlb"}
 	if err != nil {
 		f.Why = err.Error()

@@ -23,7 +23,4 @@ func TestCheck(t *testing.T) {
 	if ok != (err == nil) {
 		t.Errorf("the check says %v, the start %v", ok, err)
 	}
-	if len(lostWithout) != len(events) {
-		t.Errorf("%d events, of %d is said what is lost", len(events), len(lostWithout))
-	}
 }

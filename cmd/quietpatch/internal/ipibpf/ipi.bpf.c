@@ -8,7 +8,11 @@
 #define PF_KTHREAD 0x00200000
 #define TS_COMPAT 0x0002
 
+#define SWAPPER 0x72657070617773 /* the name of the idle threads, as bytes */
+
 #define WORDS 128 /* 8192 CPUs, the most that x86 can have */
+#define STEPS 32  /* comparisons of a filter */
+#define SETS 8    /* different sets of CPUs in them */
 
 enum kind { KIND_CALL, KIND_RESCHED, KIND_IRQ_WORK, KIND_OTHER };
 
@@ -63,12 +67,14 @@ struct cpu {
 	u32 soft_tid; /* in this thread: with PREEMPT_RT softirqs are preempted */
 	u64 since;    /* begin of what is paid for; 0: nothing */
 	u64 func;     /* that is paid for; 0: not known yet */
+	u64 counted;  /* node of a call that was counted, and is about to be queued */
 };
 
 /* What was queued last on this CPU. The IPI that follows is for this. */
 struct slot {
 	struct key key;
 	u32 state; /* one of the next line */
+	u32 late;  /* only the function is known yet, and nothing is counted */
 };
 
 enum { SLOT_EMPTY, SLOT_COUNT, SLOT_SELF, SLOT_SKIP };
@@ -84,13 +90,62 @@ struct cost {
 	u64 ns;
 };
 
+/* Which thread was interrupted. */
+struct thread_key {
+	u64 func;
+	u32 cpu;
+	u32 kind;
+	u32 tgid;
+	u32 tid;
+	char comm[16];
+	char thread[16];
+};
+
+/* A comparison of a filter, as the kernel has them (kernel/trace/trace_events_filter.c,
+ * struct prog_entry): if it is what when says, the next one is target, else the one behind it.
+ */
+struct step {
+	u64 value[2]; /* the second one for names */
+	u8 field;
+	u8 op;
+	u8 when;
+	u8 target;
+	u32 set; /* instead of value */
+};
+
+enum field {
+	FIELD_CPU,
+	FIELD_SENDER,
+	FIELD_TID,
+	FIELD_TGID,
+	FIELD_KIND,
+	FIELD_FUNC, /* the last number; it has no sign */
+	FIELD_THREAD,
+	FIELD_COMM,
+	FIELD_CPU_IN, /* a set */
+	FIELD_SENDER_IN,
+	FIELD_MASK,
+};
+
+/* In the order of package ipifilter. */
+enum op { OP_NE, OP_EQ, OP_LE, OP_LT, OP_GE, OP_GT, OP_AND };
+
 /* Set before the programs are loaded. */
 volatile const u64 victims[WORDS];
 volatile const u64 senders[WORDS];
-volatile const u32 words = WORDS;
-volatile const u8 by_tgid;
+volatile const u32 words = WORDS; /* with victims */
+volatile const u32 mask_words = WORDS; /* of a mask of the kernel */
+volatile const u8 by_tgid; /* 1: of the options, 2: of the filter; so are the values of tgids */
 volatile const u8 by_pid;
 volatile const u8 with_stacks;
+volatile const u8 with_interrupted;
+volatile const u8 by_kprobes; /* calls are found by kprobes */
+volatile const u64 ttwu_func; /* what __smp_call_single_queue queues for a wakeup */
+volatile const u32 steps;     /* of the filter; 0: none */
+volatile const u32 filter_sets;
+volatile const u8 by_mask; /* it looks at all victims of an IPI */
+volatile const struct step filter[STEPS];
+volatile const u64 sets[SETS][WORDS];
 
 /* Written while they run. */
 volatile u32 counting;  /* 0: only the tracer's own */
@@ -99,6 +154,9 @@ u64 self_ipis;
 u64 self_queued;
 u64 lost;
 u32 whoami_tgid;
+volatile u32 ns_level; /* of the tracer's PID namespace; 0: the first one */
+volatile u64 ns;
+u64 judged[WORDS]; /* by judge */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -113,6 +171,13 @@ struct {
 	__type(key, struct cost_key);
 	__type(value, struct cost);
 } costs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct thread_key);
+	__type(value, struct cost);
+} interrupted SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -220,14 +285,46 @@ inline_always void nobody(struct origin *o)
 	o->nr = -1;
 }
 
-inline_always void of_task(struct origin *o, struct task_struct *t)
+/* number is that of a thread in the tracer's PID namespace, 0 if it is not in there
+ * (include/linux/pid.h). first is its number in the first namespace.
+ */
+inline_always u32 number(struct task_struct *t, u32 first)
+{
+	u32 level = ns_level;
+	struct upid in = {};
+	struct pid *p;
+
+	if (!level)
+		return first;
+	p = t->thread_pid;
+	if (!p || p->level < level)
+		return 0;
+	bpf_probe_read_kernel(&in, sizeof(in), (char *)&p->numbers + level * sizeof(in));
+	return (u64)in.ns == ns ? in.nr : 0;
+}
+
+/* names fills in zeros behind the names: they are parts of keys, and filters compare them as numbers.
+ * The idle threads of all CPUs have one name.
+ */
+inline_always void names(char comm[16], char thread[16], struct task_struct *t)
 {
 	struct task_struct *leader = t->group_leader;
 
-	o->tgid = t->tgid;
-	o->tid = t->pid;
-	bpf_probe_read_kernel(o->thread, sizeof(o->thread), &t->comm);
-	bpf_probe_read_kernel(o->comm, sizeof(o->comm), &leader->comm);
+	__builtin_memset(comm, 0, 16);
+	__builtin_memset(thread, 0, 16);
+	if (!t->pid) {
+		*(u64 *)comm = *(u64 *)thread = SWAPPER;
+		return;
+	}
+	bpf_probe_read_kernel_str(thread, 16, &t->comm);
+	bpf_probe_read_kernel_str(comm, 16, &leader->comm);
+}
+
+inline_always void of_task(struct origin *o, struct task_struct *t)
+{
+	o->tgid = number(t->group_leader, t->tgid);
+	o->tid = number(t, t->pid);
+	names(o->comm, o->thread, t);
 }
 
 /* of_kworker finds who queued the work that a kworker does now. */
@@ -255,7 +352,7 @@ inline_always int of_kworker(struct origin *o, struct task_struct *t)
 }
 
 /* find says who is behind what this CPU does now. */
-inline_always void find(struct origin *o, const struct cpu *c, char via[16])
+no_inline void find(struct origin *o, const struct cpu *c, char via[16])
 {
 	struct task_struct *t;
 	struct pt_regs *regs;
@@ -296,19 +393,26 @@ inline_always void find(struct origin *o, const struct cpu *c, char via[16])
 		o->detail = detail(o->nr, regs);
 }
 
-/* wanted looks a thread up in a set, as who is blamed or as who sends itself. */
-inline_always int wanted(void *set, u32 blamed, u32 sends, const struct origin *o)
+/* wanted looks a thread up in a set: for the filter, as who is blamed; for the options, as who
+ * is blamed or sends itself.
+ */
+inline_always int wanted(void *set, u8 by, u32 blamed, u32 sends, const struct origin *o)
 {
-	if (bpf_map_lookup_elem(set, &blamed))
-		return 1;
-	return o->context < CTX_SOFTIRQ && bpf_map_lookup_elem(set, &sends);
+	u8 *found = bpf_map_lookup_elem(set, &blamed), as = found ? *found : 0;
+
+	if (o->context < CTX_SOFTIRQ && sends != blamed && !(as & 1)) {
+		found = bpf_map_lookup_elem(set, &sends);
+		if (found)
+			as |= *found & 1;
+	}
+	return (as & by) == by;
 }
 
 /* fill says in a slot who sends, and whether that is to be counted. */
-inline_always void fill(struct slot *s, const struct cpu *c, void *ctx)
+no_inline void fill(struct slot *s, const struct cpu *c, void *ctx)
 {
+	struct task_struct *t = bpf_get_current_task_btf();
 	struct origin *o = &s->key.origin;
-	u64 now = bpf_get_current_pid_tgid();
 	u32 self = self_tgid;
 
 	__builtin_memset(s->key.via, 0, sizeof(s->key.via));
@@ -321,9 +425,9 @@ inline_always void fill(struct slot *s, const struct cpu *c, void *ctx)
 	s->state = SLOT_SKIP;
 	if (!counting)
 		return;
-	if (by_tgid && !wanted(&tgids, o->tgid, now >> 32, o))
+	if (by_tgid && !wanted(&tgids, by_tgid, o->tgid, number(t->group_leader, t->tgid), o))
 		return;
-	if (by_pid && !wanted(&pids, o->tid, (u32)now, o))
+	if (by_pid && !wanted(&pids, by_pid, o->tid, number(t, t->pid), o))
 		return;
 	s->state = SLOT_COUNT;
 	if (with_stacks) {
@@ -333,7 +437,133 @@ inline_always void fill(struct slot *s, const struct cpu *c, void *ctx)
 	}
 }
 
-inline_always void count(struct slot *s, u32 cpu, u64 ipis, u64 queued)
+/* What a filter looks at beyond the slot. */
+struct record {
+	const struct slot *slot;
+	const u64 *mask; /* of an IPI to several CPUs */
+	u32 cpu;
+	u32 sender;
+	u32 next;   /* step */
+	u32 common; /* a bit for each set: the IPI goes to some of it; */
+	u32 differ; /* not just to it */
+	u32 many;   /* these bits count */
+	u32 word;
+	u64 bits;
+};
+
+inline_always int compare(u8 op, u64 a, u64 b)
+{
+	switch (op) {
+	case OP_NE:
+		return a != b;
+	case OP_EQ:
+		return a == b;
+	case OP_LE:
+		return (s64)a <= (s64)b;
+	case OP_LT:
+		return (s64)a < (s64)b;
+	case OP_GE:
+		return (s64)a >= (s64)b;
+	case OP_GT:
+		return (s64)a > (s64)b;
+	}
+	return (a & b) != 0;
+}
+
+inline_always int is_name(const char *name, const volatile struct step *s)
+{
+	const u64 *words = (const u64 *)name;
+	int same = words[0] == s->value[0] && words[1] == s->value[1];
+
+	return s->op == OP_EQ ? same : !same;
+}
+
+inline_always int in_set(u32 set, u32 cpu) { return has(sets[set & (SETS - 1)], cpu); }
+
+/* mask_is compares all victims with a set. */
+inline_always int mask_is(const volatile struct step *s, const struct record *r)
+{
+	u32 set = s->set & (SETS - 1);
+	int common, same;
+
+	if (r->many) {
+		common = r->common >> set & 1;
+		same = !(r->differ >> set & 1);
+	} else {
+		common = in_set(set, r->cpu);
+		same = common && s->value[0] == 1; /* CPUs in the set */
+	}
+	switch (s->op) {
+	case OP_EQ:
+		return same;
+	case OP_NE:
+		return !same;
+	}
+	return common;
+}
+
+inline_always int holds(const volatile struct step *s, const struct record *r)
+{
+	const struct key *k = &r->slot->key;
+	u64 v = 0;
+
+	switch (s->field) {
+	case FIELD_CPU:
+		v = r->cpu;
+		break;
+	case FIELD_SENDER:
+		v = r->sender;
+		break;
+	case FIELD_TID:
+		v = (s64)(s32)k->origin.tid;
+		break;
+	case FIELD_TGID:
+		v = (s64)(s32)k->origin.tgid;
+		break;
+	case FIELD_KIND:
+		v = k->kind;
+		break;
+	case FIELD_FUNC: /* s64 orders numbers without a sign if their highest bits are inverted */
+		v = k->func;
+		if (s->op >= OP_LE && s->op <= OP_GT)
+			v ^= 1ull << 63;
+		break;
+	case FIELD_THREAD:
+		return is_name(k->origin.thread, s);
+	case FIELD_COMM:
+		return is_name(k->origin.comm, s);
+	case FIELD_CPU_IN:
+		return in_set(s->set, r->cpu);
+	case FIELD_SENDER_IN:
+		return in_set(s->set, r->sender);
+	case FIELD_MASK:
+		return mask_is(s, r);
+	}
+	return compare(s->op, v, s->value[0]);
+}
+
+static long each_step(u32 i, struct record *r)
+{
+	u32 at = r->next;
+	const volatile struct step *s = &filter[at & (STEPS - 1)];
+
+	if (at >= steps)
+		return 1;
+	r->next = holds(s, r) == s->when ? s->target : at + 1;
+	return 0;
+}
+
+/* passes runs the filter: it ends behind the last step if it is true, and one behind that if not. */
+inline_always int passes(struct record *r)
+{
+	r->next = 0;
+	r->sender = bpf_get_smp_processor_id();
+	if (steps)
+		bpf_loop(steps, each_step, r, 0);
+	return r->next == steps;
+}
+
+inline_always void count(struct slot *s, struct record *r, u32 cpu, u64 ipis, u64 queued)
 {
 	struct value first = {}, *v;
 
@@ -344,6 +574,12 @@ inline_always void count(struct slot *s, u32 cpu, u64 ipis, u64 queued)
 	}
 	if (s->state != SLOT_COUNT)
 		return;
+	if (steps) {
+		r->slot = s;
+		r->cpu = cpu;
+		if (!passes(r))
+			return;
+	}
 	s->key.cpu = cpu;
 	v = bpf_map_lookup_elem(&rows, &s->key);
 	if (!v) {
@@ -362,11 +598,17 @@ inline_always void count(struct slot *s, u32 cpu, u64 ipis, u64 queued)
 
 inline_always int sends(void) { return has(senders, bpf_get_smp_processor_id()); }
 
-/* csd_queue_cpu(cpu, callsite, func, csd): why. */
-SEC("raw_tracepoint/csd_queue_cpu")
-int queue(struct bpf_raw_tracepoint_args *ctx)
+/* slot_of_call is where what is queued now is kept for the IPI that may follow. */
+inline_always struct slot *slot_of_call(const struct cpu *c)
 {
-	u32 cpu = ctx->args[0], level;
+	u32 level = level_of(c);
+
+	return bpf_map_lookup_elem(&slots, &level);
+}
+
+inline_always int queues(void *ctx, u32 cpu, u64 func)
+{
+	struct record r = {};
 	struct slot *s;
 	struct cpu *c;
 
@@ -375,67 +617,86 @@ int queue(struct bpf_raw_tracepoint_args *ctx)
 	c = this_cpu();
 	if (!c)
 		return 0;
-	level = level_of(c);
-	s = bpf_map_lookup_elem(&slots, &level);
+	s = slot_of_call(c);
 	if (!s)
 		return 0;
 	fill(s, c, ctx);
-	s->key.func = ctx->args[2];
+	s->late = 0;
+	s->key.func = func;
 	s->key.kind = KIND_CALL;
-	count(s, cpu, 0, 1);
+	count(s, &r, cpu, 0, 1);
 	return 0;
 }
 
+/* csd_queue_cpu(cpu, callsite, func, csd): why. */
+SEC("raw_tracepoint/csd_queue_cpu")
+int queue(struct bpf_raw_tracepoint_args *ctx) { return queues(ctx, ctx->args[0], ctx->args[2]); }
+
 /* slot_of_ipi finds what an IPI is for: what this CPU has queued last in the same
- * context. Reschedules are for nothing that is queued. */
-inline_always struct slot *slot_of_ipi(void *ctx, u64 callback)
+ * context. Reschedules are for nothing that is queued. While the tracer starts and stops, the event
+ * that says what is queued may be off, and who sends is looked up again.
+ */
+inline_always struct slot *slot_of_ipi(void *ctx, int call)
 {
 	struct cpu *c = this_cpu();
 	struct slot *s;
 	u32 level;
+	u64 func = 0;
 
 	if (!c)
 		return 0;
 	level = level_of(c);
-	if (!callback)
+	if (!call)
 		level += LEVELS;
 	s = bpf_map_lookup_elem(&slots, &level);
 	if (!s)
 		return 0;
-	if (callback && s->state != SLOT_EMPTY)
+	if (by_kprobes && call && s->late)
+		func = s->key.func;
+	else if (call && s->state != SLOT_EMPTY && !self_tgid)
 		return s;
 	fill(s, c, ctx);
-	s->key.func = 0;
-	s->key.kind = callback ? KIND_CALL : KIND_RESCHED;
+	s->key.func = func;
+	s->key.kind = call ? KIND_CALL : KIND_RESCHED;
 	return s;
 }
 
-/* ipi_send_cpu(cpu, callsite, callback): an interrupt went out. */
-SEC("raw_tracepoint/ipi_send_cpu")
-int send_one(struct bpf_raw_tracepoint_args *ctx)
+inline_always u64 queued_with(const struct slot *s) { return by_kprobes && s->late; }
+
+inline_always int sends_one(void *ctx, u32 cpu, int call)
 {
-	u32 cpu = ctx->args[0];
+	struct record r = {};
 	struct slot *s;
 
 	if (!has(victims, cpu) || !sends())
 		return 0;
-	s = slot_of_ipi(ctx, ctx->args[2]);
-	if (s)
-		count(s, cpu, 1, 0);
+	s = slot_of_ipi(ctx, call);
+	if (!s)
+		return 0;
+	count(s, &r, cpu, 1, queued_with(s));
+	s->late = 0;
 	return 0;
 }
 
+/* ipi_send_cpu(cpu, callsite, callback): an interrupt went out. */
+SEC("raw_tracepoint/ipi_send_cpu")
+int send_one(struct bpf_raw_tracepoint_args *ctx) { return sends_one(ctx, ctx->args[0], ctx->args[2] != 0); }
+
 struct walk {
+	struct record record;
 	const u64 *mask;
 	struct slot *slot;
 	u64 bits;
 	u32 first;
 };
 
+/* A loop of no rounds must not be there: the verifier takes its function for dead code, and then misses
+ * it (Linux 6.18, jit_subprogs).
+ */
 static long each_bit(u32 i, struct walk *w)
 {
 	if (w->bits >> (i & 63) & 1)
-		count(w->slot, w->first + i, 1, 0);
+		count(w->slot, &w->record, w->first + i, 1, queued_with(w->slot));
 	return 0;
 }
 
@@ -457,18 +718,130 @@ static long each_word(u32 i, struct walk *w)
 	return 0;
 }
 
-/* ipi_send_cpumask(mask, callsite, callback): the same for several CPUs. */
-SEC("raw_tracepoint/ipi_send_cpumask")
-int send_many(struct bpf_raw_tracepoint_args *ctx)
+static long each_set(u32 i, struct record *r)
 {
-	struct walk w = {.mask = (const u64 *)ctx->args[0]};
+	u64 word;
+
+	if (i >= SETS || r->word >= WORDS)
+		return 1;
+	word = sets[i][r->word];
+	if (word & r->bits)
+		r->common |= 1 << i;
+	if (word != r->bits)
+		r->differ |= 1 << i;
+	return 0;
+}
+
+static long each_mask_word(u32 i, struct record *r)
+{
+	r->bits = 0;
+	bpf_probe_read_kernel(&r->bits, sizeof(r->bits), r->mask + i);
+	r->word = i;
+	bpf_loop(filter_sets, each_set, r, 0);
+	return 0;
+}
+
+inline_always int sends_many(void *ctx, const u64 *mask)
+{
+	struct walk w = {.mask = mask};
 
 	if (!sends())
 		return 0;
-	w.slot = slot_of_ipi(ctx, ctx->args[2]);
+	w.slot = slot_of_ipi(ctx, 1);
 	if (!w.slot)
 		return 0;
-	bpf_loop(words, each_word, &w, 0);
+	if (steps && by_mask) {
+		w.record.mask = mask;
+		w.record.many = 1;
+		bpf_loop(mask_words, each_mask_word, &w.record, 0);
+	}
+	if (words)
+		bpf_loop(words, each_word, &w, 0);
+	w.slot->late = 0;
+	return 0;
+}
+
+/* ipi_send_cpumask(mask, callsite, callback): the same for several CPUs. */
+SEC("raw_tracepoint/ipi_send_cpumask")
+int send_many(struct bpf_raw_tracepoint_args *ctx) { return sends_many(ctx, (const u64 *)ctx->args[0]); }
+
+/* Kernels without these events have functions that do the same: those that send in
+ * arch/x86/kernel/smp.c, and those that queue in kernel/smp.c.
+ */
+
+/* native_smp_send_reschedule(cpu) */
+SEC("kprobe/native_smp_send_reschedule")
+int probe_resched(struct entry_regs *ctx) { return sends_one(ctx, ctx->di, 0); }
+
+/* native_send_call_func_single_ipi(cpu) */
+SEC("kprobe/native_send_call_func_single_ipi")
+int probe_single(struct entry_regs *ctx) { return sends_one(ctx, ctx->di, 1); }
+
+/* native_send_call_func_ipi(mask) */
+SEC("kprobe/native_send_call_func_ipi")
+int probe_many(struct entry_regs *ctx) { return sends_many(ctx, (const u64 *)ctx->di); }
+
+/* generic_exec_single(cpu, csd) queues by __smp_call_single_queue, which the compiler may have put
+ * into it. What has been counted here is not counted there. A call for the own CPU is not queued.
+ */
+SEC("kprobe/generic_exec_single")
+int probe_exec(struct entry_regs *ctx)
+{
+	const struct __call_single_data *csd = (void *)ctx->si;
+	u32 cpu = ctx->di;
+	struct cpu *c = this_cpu();
+	u64 func = 0;
+
+	if (!c || cpu == bpf_get_smp_processor_id())
+		return 0;
+	bpf_probe_read_kernel(&func, sizeof(func), &csd->func);
+	c->counted = (u64)&csd->node.llist;
+	return queues(ctx, cpu, func);
+}
+
+/* Of kernel/smp.c and include/linux/smp_types.h. */
+#define CSD_FLAG_TYPE_MASK 0xf0
+#define CSD_TYPE_TTWU 0x30
+
+/* __smp_call_single_queue(cpu, node): also for irq_work, which has its function in the same
+ * place, and for wakeups, which have none.
+ */
+SEC("kprobe/__smp_call_single_queue")
+int probe_queue(struct entry_regs *ctx)
+{
+	const struct __call_single_data *csd = (void *)ctx->si;
+	struct cpu *c = this_cpu();
+	u64 func = ttwu_func;
+	u32 flags = 0;
+
+	if (!c)
+		return 0;
+	if (c->counted == ctx->si) {
+		c->counted = 0;
+		return 0;
+	}
+	bpf_probe_read_kernel(&flags, sizeof(flags), &csd->node.u_flags);
+	if ((flags & CSD_FLAG_TYPE_MASK) != CSD_TYPE_TTWU)
+		bpf_probe_read_kernel(&func, sizeof(func), &csd->func);
+	return queues(ctx, ctx->di, func);
+}
+
+/* smp_call_function_many_cond(mask, func, ...): to which of the CPUs it will queue, only it knows. The
+ * calls are counted with their IPIs.
+ */
+SEC("kprobe/smp_call_function_many_cond")
+int probe_calls(struct entry_regs *ctx)
+{
+	struct cpu *c = this_cpu();
+	struct slot *s;
+
+	if (!c || !sends())
+		return 0;
+	s = slot_of_call(c);
+	if (!s)
+		return 0;
+	s->key.func = ctx->si;
+	s->late = 1;
 	return 0;
 }
 
@@ -511,6 +884,29 @@ int work_starts(struct bpf_raw_tracepoint_args *ctx)
 
 /* The rest runs on the victim: what an interrupt costs, and in which interrupt a CPU is. */
 
+/* interrupts says which thread paid. */
+no_inline void interrupts(const struct cost_key *cost, u64 ns)
+{
+	struct thread_key k = {.func = cost->func, .cpu = cost->cpu, .kind = cost->kind};
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct cost first = {}, *v;
+
+	k.tgid = number(t->group_leader, t->tgid);
+	k.tid = number(t, t->pid);
+	names(k.comm, k.thread, t);
+	v = bpf_map_lookup_elem(&interrupted, &k);
+	if (!v) {
+		bpf_map_update_elem(&interrupted, &k, &first, BPF_NOEXIST);
+		v = bpf_map_lookup_elem(&interrupted, &k);
+	}
+	if (!v) {
+		__sync_fetch_and_add(&lost, 1);
+		return;
+	}
+	v->runs++;
+	v->ns += ns;
+}
+
 inline_always void pay(struct cpu *c, u64 now)
 {
 	struct cost_key k = {.func = c->func, .cpu = bpf_get_smp_processor_id(), .kind = c->cost_kind};
@@ -521,10 +917,12 @@ inline_always void pay(struct cpu *c, u64 now)
 		bpf_map_update_elem(&costs, &k, &first, BPF_NOEXIST);
 		v = bpf_map_lookup_elem(&costs, &k);
 	}
-	if (!v)
-		return;
-	v->runs++;
-	v->ns += now - c->since;
+	if (v) {
+		v->runs++;
+		v->ns += now - c->since;
+	}
+	if (with_interrupted && counting)
+		interrupts(&k, now - c->since);
 }
 
 inline_always int enters(u8 kind)
@@ -595,11 +993,12 @@ SEC("raw_tracepoint/irq_work_entry")
 int irq_work_entry(void *ctx)
 {
 	u32 cpu = bpf_get_smp_processor_id(), level = LEVELS + LEVEL_IRQ;
+	struct record r = {};
 	struct slot *s;
 
 	enters(KIND_IRQ_WORK);
 	s = bpf_map_lookup_elem(&slots, &level);
-	if (!s || !counting || by_tgid || by_pid || !has(victims, cpu))
+	if (!s || !counting || !has(victims, cpu) || !sends())
 		return 0;
 	/* A CPU sends these to itself, and who made it do so is not known. */
 	nobody(&s->key.origin);
@@ -608,8 +1007,12 @@ int irq_work_entry(void *ctx)
 	s->key.func = 0;
 	s->key.stack = -1;
 	s->key.kind = KIND_IRQ_WORK;
+	if (by_tgid && !wanted(&tgids, by_tgid, 0, 0, &s->key.origin))
+		return 0;
+	if (by_pid && !wanted(&pids, by_pid, 0, 0, &s->key.origin))
+		return 0;
 	s->state = SLOT_COUNT;
-	count(s, cpu, 1, 0);
+	count(s, &r, cpu, 1, 0);
 	return 0;
 }
 
@@ -661,12 +1064,38 @@ int softirq_exit(void *ctx)
 	return 0;
 }
 
-/* Run once at the start: as which process the first namespace knows the tracer. */
+/* Run once at the start: in which PID namespace the tracer is, and as whom that knows it. */
 SEC("raw_tracepoint/whoami")
 int whoami(void *ctx)
 {
-	whoami_tgid = bpf_get_current_pid_tgid() >> 32;
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct pid *p = t->thread_pid;
+	u32 level = p ? p->level : 0;
+	struct upid in = {};
+
+	if (p)
+		bpf_probe_read_kernel(&in, sizeof(in), (char *)&p->numbers + level * sizeof(in));
+	ns = (u64)in.ns;
+	ns_level = level;
+	whoami_tgid = number(t->group_leader, t->tgid);
 	return 0;
+}
+
+/* Run by tests only: whether the filter lets the record of the slot pass. The arguments are the victim, and
+ * whether the IPI is for all CPUs in judged.
+ */
+SEC("raw_tracepoint/judge")
+int judge(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct record r = {.cpu = ctx->args[0], .many = ctx->args[1], .mask = judged};
+	u32 level = 0;
+
+	r.slot = bpf_map_lookup_elem(&slots, &level);
+	if (!r.slot)
+		return -1;
+	if (r.many && by_mask)
+		bpf_loop(mask_words, each_mask_word, &r, 0);
+	return passes(&r);
 }
 
 char dual_license[] SEC("license") = "Dual MIT/GPL";

@@ -15,6 +15,7 @@ typedef long long s64;
 
 #define SEC(name) __attribute__((section(name), used))
 #define inline_always static inline __attribute__((always_inline))
+#define no_inline static __attribute__((noinline))
 #define __uint(name, val) int(*name)[val]
 #define __type(name, val) typeof(val) *name
 
@@ -32,6 +33,13 @@ struct bpf_raw_tracepoint_args {
 	u64 args[0];
 };
 
+/* What a kprobe sees at the entry of a function: struct pt_regs of x86-64, which user space
+ * relies on, too (arch/x86/include/uapi/asm/ptrace.h). The arguments are in di, si, dx, cx.
+ */
+struct entry_regs {
+	u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct thread_info {
@@ -44,8 +52,33 @@ struct task_struct {
 	s32 pid;
 	s32 tgid;
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	void *worker_private;
 	char comm[16];
+};
+
+struct upid {
+	s32 nr;
+	void *ns;
+};
+
+struct pid {
+	u32 level;
+	struct upid numbers[1];
+};
+
+struct llist_node {
+	void *next;
+};
+
+struct __call_single_node {
+	struct llist_node llist;
+	u32 u_flags;
+};
+
+struct __call_single_data {
+	struct __call_single_node node;
+	void *func;
 };
 
 struct pt_regs {
@@ -75,6 +108,7 @@ static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static long (*const bpf_get_stackid)(void *ctx, void *map, u64 flags) = (void *)27;
 static u64 (*const bpf_get_current_cgroup_id)(void) = (void *)80;
 static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *from) = (void *)113;
+static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size, const void *from) = (void *)115;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static struct pt_regs *(*const bpf_task_pt_regs)(struct task_struct *task) = (void *)175;
 static long (*const bpf_loop)(u32 nr, void *callback, void *ctx, u64 flags) = (void *)181;

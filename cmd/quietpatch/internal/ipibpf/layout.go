@@ -2,8 +2,6 @@ package ipibpf
 
 // The structures that ipi.bpf.c shares. A test compares them with the object's BTF.
 
-const words = 128 // of 64 CPUs; ipi.CPUsMax
-
 type rawOrigin struct {
 	Cgroup    uint64
 	Work      uint64
@@ -14,8 +12,8 @@ type rawOrigin struct {
 	Softirq   uint8
 	Compat    uint8
 	Known     uint8
-	Comm      [16]byte
-	Thread    [16]byte
+	Comm      [nameSize]byte
+	Thread    [nameSize]byte
 }
 
 type rawKey struct {
@@ -41,6 +39,44 @@ type rawCostKey struct {
 type rawCost struct {
 	Runs, NS uint64
 }
+
+type rawThreadKey struct {
+	Func      uint64
+	CPU       uint32
+	Kind      uint32
+	TGID, TID uint32
+	Comm      [nameSize]byte
+	Thread    [nameSize]byte
+}
+
+type rawStep struct {
+	Value                   [2]uint64
+	Field, Op, When, Target uint8
+	Set                     uint32
+}
+
+// Sizes of the kernel's side.
+const (
+	words    = 128 // of 64 CPUs; ipi.CPUsMax
+	stepsMax = 32
+	setsMax  = 8
+	nameSize = 16
+)
+
+// enum field; its operators are those of package ipifilter.
+const (
+	fieldCPU uint8 = iota
+	fieldSender
+	fieldTID
+	fieldTGID
+	fieldKind
+	fieldFunc
+	fieldThread
+	fieldComm
+	fieldCPUIn
+	fieldSenderIn
+	fieldMask
+)
 
 // enum kind
 const (

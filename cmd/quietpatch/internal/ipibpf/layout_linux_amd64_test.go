@@ -28,21 +28,42 @@ func TestLayout(t *testing.T) {
 		{spec.Maps["rows"].Value, rawValue{}},
 		{spec.Maps["costs"].Key, rawCostKey{}},
 		{spec.Maps["costs"].Value, rawCost{}},
+		{spec.Maps["interrupted"].Key, rawThreadKey{}},
+		{spec.Maps["interrupted"].Value, rawCost{}},
+		{element(t, spec, "filter"), rawStep{}},
 	} {
-		sameLayout(t, test.c.(*btf.Struct), reflect.TypeOf(test.row))
+		sameLayout(t, btf.UnderlyingType(test.c).(*btf.Struct), reflect.TypeOf(test.row))
 	}
 	if size := spec.Maps["stacks"].ValueSize; size != stackDepth*8 {
 		t.Errorf("a stack has %d bytes", size)
 	}
+	programs := len(events)
 	for _, e := range events {
 		p := spec.Programs[e.program]
 		if p == nil || p.SectionName != "raw_tracepoint/"+e.tracepoint {
 			t.Errorf("event %+v: the object has %+v", e, p)
 		}
+		for _, f := range e.probes {
+			p := spec.Programs[f.program]
+			if p == nil || p.SectionName != "kprobe/"+f.function {
+				t.Errorf("probe %+v: the object has %+v", f, p)
+			}
+			programs++
+		}
 	}
-	if len(spec.Programs) != len(events)+1 {
-		t.Errorf("%d programs for %d events and whoami", len(spec.Programs), len(events))
+	if len(spec.Programs) != programs+2 {
+		t.Errorf("%d programs; %d of events, whoami and judge", len(spec.Programs), programs)
 	}
+}
+
+// element is what an array variable consists of.
+func element(t *testing.T, spec *ebpf.CollectionSpec, variable string) btf.Type {
+	t.Helper()
+	array, ok := btf.UnderlyingType(spec.Variables[variable].Type.Type).(*btf.Array)
+	if !ok {
+		t.Fatalf("%s is no array", variable)
+	}
+	return array.Type
 }
 
 func sameLayout(t *testing.T, c *btf.Struct, g reflect.Type) {

@@ -67,6 +67,17 @@ func (n *names) returnsTo(addr uint64) string {
 	return name
 }
 
+// address returns where a function begins, 0 if that is not known.
+func (n *names) address(function string) uint64 {
+	if n.symbols == nil && n.read < rereads {
+		n.load()
+	}
+	if found := n.symbols.named(function); found != nil {
+		return found[0]
+	}
+	return 0
+}
+
 func (n *names) load() {
 	n.read++
 	if s, err := readSymbols(); err == nil {

@@ -68,12 +68,7 @@ func (o *rawOrigin) syscall() string {
 
 // sender says who is blamed, without the cgroup.
 func (o *rawOrigin) sender() ipi.Sender {
-	s := ipi.Sender{PID: int(o.TGID), TID: int(o.TID), Comm: text(o.Comm[:]), Thread: text(o.Thread[:])}
-	if o.TGID == 0 && s.Comm != "" { // one idle thread for each CPU, swapper/0
-		s.Comm, _, _ = strings.Cut(s.Comm, "/")
-		s.Thread = s.Comm
-	}
-	return s
+	return ipi.Sender{PID: int(o.TGID), TID: int(o.TID), Comm: text(o.Comm[:]), Thread: text(o.Thread[:])}
 }
 
 // detail says what the system call was asked for, in the words of its manual page.

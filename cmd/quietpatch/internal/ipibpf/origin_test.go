@@ -78,8 +78,4 @@ func TestSender(t *testing.T) {
 	if got, want := o.sender(), (ipi.Sender{PID: 7, TID: 8, Comm: "sixteen bytes it", Thread: "worker"}); got != want {
 		t.Errorf("got %+v", got)
 	}
-	o = rawOrigin{Comm: name16("swapper/3"), Thread: name16("swapper/3"), Context: inKthread}
-	if got, want := o.sender(), (ipi.Sender{Comm: "swapper", Thread: "swapper"}); got != want {
-		t.Errorf("got %+v", got)
-	}
 }

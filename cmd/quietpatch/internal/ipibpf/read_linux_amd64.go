@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
 )
 
@@ -46,6 +47,9 @@ func (t *Tracer) read() error {
 		s.Stacks = make(map[int32][]string)
 	}
 	s.Rows = t.rows(keys, values, costs, s.Stacks)
+	if s.Interrupted, err = t.interrupted(); err != nil {
+		return fmt.Errorf("table of interrupted threads: %w", err)
+	}
 	t.last = s
 	return nil
 }
@@ -120,6 +124,9 @@ func (t *Tracer) rows(keys []rawKey, values []rawValue, costs map[costKey]rawCos
 	index := make(map[ipi.Key]int)
 	var rows []ipi.Row
 	for i := range keys {
+		if t.plan.rows != nil && !t.plan.rows.Match(t.record(&keys[i])) {
+			continue
+		}
 		k := t.key(&keys[i], stacks)
 		at, ok := index[k]
 		if !ok {
@@ -132,7 +139,14 @@ func (t *Tracer) rows(keys []rawKey, values []rawValue, costs map[costKey]rawCos
 	}
 	for i := range rows {
 		r := &rows[i]
-		if c := costs[costKey{r.CPU, r.Kind, r.Cause}]; c.Runs > 0 {
+		k := costKey{r.CPU, r.Kind, r.Cause}
+		if t.averages && r.Kind == ipi.TLB {
+			k.kind = ipi.Call
+		}
+		if t.averages {
+			k.cause = ""
+		}
+		if c := costs[k]; c.Runs > 0 {
 			units := r.Queued // calls without an interrupt of their own run in that of another
 			if units == 0 {
 				units = r.IPIs
@@ -141,6 +155,49 @@ func (t *Tracer) rows(keys []rawKey, values []rawValue, costs map[costKey]rawCos
 		}
 	}
 	return rows
+}
+
+// record is what a filter can know of a row.
+func (t *Tracer) record(k *rawKey) *ipifilter.Record {
+	o := &k.Origin
+	r := &ipifilter.Record{
+		Target: int(k.CPU), PID: int32(o.TID), TGID: int32(o.TGID),
+		Comm: text(o.Thread[:]), Process: text(o.Comm[:]), Func: k.Func,
+	}
+	r.Kind, r.Cause = t.names.cause(k.Kind, k.Func)
+	if k.Kind == kindCall {
+		r.Handler, r.Callback = callHandler, t.names.address(callHandler)
+	}
+	return r
+}
+
+// interrupted names the threads that were interrupted, and merges what then has the same name.
+func (t *Tracer) interrupted() ([]ipi.Interrupted, error) {
+	if !t.opts.Interrupted {
+		return nil, nil
+	}
+	keys, values, err := entries[rawThreadKey, rawCost](t.coll.Maps["interrupted"])
+	if err != nil {
+		return nil, err
+	}
+	index := make(map[ipi.Interrupted]int)
+	var list []ipi.Interrupted
+	for i := range keys {
+		k := &keys[i]
+		who := ipi.Interrupted{
+			CPU: int(k.CPU), PID: int(k.TGID), TID: int(k.TID), Comm: text(k.Comm[:]), Thread: text(k.Thread[:]),
+		}
+		who.Kind, who.Cause = t.names.cause(k.Kind, k.Func)
+		at, ok := index[who]
+		if !ok {
+			at = len(list)
+			index[who] = at
+			list = append(list, who)
+		}
+		list[at].Runs += values[i].Runs
+		list[at].CostNS += values[i].NS
+	}
+	return list, nil
 }
 
 func (t *Tracer) key(k *rawKey, stacks map[int32][]string) ipi.Key {

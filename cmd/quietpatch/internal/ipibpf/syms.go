@@ -94,6 +94,19 @@ func (s *symbols) at(addr uint64) (string, bool) {
 	return s.names[i], true
 }
 
+// named returns where the functions of a name begin.
+func (s *symbols) named(name string) (addrs []uint64) {
+	if s == nil {
+		return nil
+	}
+	for i, addr := range s.addrs {
+		if s.names[i] == name && (i == 0 || s.addrs[i-1] != addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
+}
+
 // around returns the function that an address is in.
 func (s *symbols) around(addr uint64) (string, bool) {
 	if s == nil {

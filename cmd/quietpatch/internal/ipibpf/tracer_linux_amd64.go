@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
@@ -25,10 +27,17 @@ var object []byte
 // Tracer counts IPIs from [Open] to Close. Its methods may be called at the same time.
 type Tracer struct {
 	mu           sync.Mutex
-	opts         ipitrace.Options
-	rowsMax      uint32
+	opts         ipitrace.Options // Victims and Senders are what the filter leaves of them
+	tuning       tuning
+	plan         plan
+	cpus         int
+	hooks        []hook
+	kprobes      bool // some hooks are
+	lateCalls    bool // calls are found by kprobes
+	averages     bool // costs are known for all calls together only
 	coll         *ebpf.Collection
-	links        []link.Link // in the order of events
+	links        []link.Link // in the order of hooks
+	counters     int         // so many of them count IPIs
 	start        time.Time
 	names        names
 	self         uint64 // IPIs of start and stop that the programs could not see
@@ -38,59 +47,20 @@ type Tracer struct {
 	closed       bool
 }
 
-// event is a program and the raw tracepoint that it is for.
-type event struct {
-	program, tracepoint string
-	use                 use
-}
-
-type use int
-
-const (
-	needed use = iota
-	forOrigin
-	forCost
-)
-
-// events are attached in this order and detached in the other. The first one sees what the
-// others cost. The end of something comes before its begin: else a CPU that is in an interrupt
-// just then would seem to stay there.
-var events = []event{
-	{"send_one", "ipi_send_cpu", needed},
-	{"send_many", "ipi_send_cpumask", needed},
-	{"queue", "csd_queue_cpu", needed},
-	{"work_queued", "workqueue_queue_work", forOrigin},
-	{"work_starts", "workqueue_execute_start", forOrigin},
-	{"softirq_exit", "softirq_exit", forOrigin},
-	{"softirq_entry", "softirq_entry", forOrigin},
-	{"timer_exit", "local_timer_exit", forOrigin},
-	{"timer_entry", "local_timer_entry", forOrigin},
-	{"irq_exit", "irq_handler_exit", forOrigin},
-	{"irq_entry", "irq_handler_entry", forOrigin},
-	{"call_runs", "csd_function_entry", forCost},
-	{"single_exit", "call_function_single_exit", forCost},
-	{"single_entry", "call_function_single_entry", forCost},
-	{"many_exit", "call_function_exit", forCost},
-	{"many_entry", "call_function_entry", forCost},
-	{"resched_exit", "reschedule_exit", forCost},
-	{"resched_entry", "reschedule_entry", forCost},
-	{"irq_work_exit", "irq_work_exit", forCost},
-	{"irq_work_entry", "irq_work_entry", forCost},
+// tuning is for tests.
+type tuning struct {
+	rows    uint32 // of the kernel's table, if it is to be smaller than the object says
+	kprobes bool   // where they can be used, even if there are raw tracepoints
 }
 
 // Open loads the programs and starts to count.
-func Open(opts ipitrace.Options) (*Tracer, error) { return openWith(opts, 0) }
+func Open(opts ipitrace.Options) (*Tracer, error) { return openWith(opts, tuning{}) }
 
-// openWith can make the kernel's table of rows smaller than the object says, for tests.
-func openWith(opts ipitrace.Options, rowsMax uint32) (*Tracer, error) {
-	all := ipi.Below(ipi.CPUsMax)
-	if opts.Victims == nil {
-		opts.Victims = all
+func openWith(opts ipitrace.Options, tuning tuning) (*Tracer, error) {
+	t := &Tracer{opts: opts, tuning: tuning, names: newNames(), cpus: possibleCPUs()}
+	if err := t.narrow(); err != nil {
+		return nil, err
 	}
-	if opts.Senders == nil {
-		opts.Senders = all
-	}
-	t := &Tracer{opts: opts, rowsMax: rowsMax, names: newNames()}
 	before := interrupts.Read()
 	if err := t.load(); err != nil {
 		return nil, explain(err)
@@ -103,68 +73,136 @@ func openWith(opts ipitrace.Options, rowsMax uint32) (*Tracer, error) {
 	return t, nil
 }
 
+func possibleCPUs() int {
+	n, err := ebpf.PossibleCPU()
+	if err != nil {
+		return ipi.CPUsMax
+	}
+	return n
+}
+
+// narrow takes into the sets of CPUs what the filter says of them.
+func (t *Tracer) narrow() error {
+	if t.opts.Filter.Uses(ipifilter.Cause) || t.opts.Filter.Uses(ipifilter.Kind) || t.opts.Filter.Uses(ipifilter.Callback) {
+		t.names.load()
+	}
+	p, err := planFor(t.opts.Filter, t.cpus, t.names.symbols)
+	if err != nil {
+		return err
+	}
+	t.plan = *p
+	if t.opts.Victims != nil {
+		t.plan.sets.Targets = t.plan.sets.Targets.And(t.opts.Victims)
+	}
+	if t.opts.Senders != nil {
+		t.plan.sets.Senders = t.plan.sets.Senders.And(t.opts.Senders)
+	}
+	t.opts.Victims, t.opts.Senders = t.plan.sets.Targets, t.plan.sets.Senders
+	return nil
+}
+
 // load makes the maps and programs, with the sets written into them.
 func (t *Tracer) load() error {
+	if err := t.chooseHooks(); err != nil {
+		return err
+	}
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
 	if err != nil {
 		return err
 	}
-	if t.opts.NoCost {
-		for _, e := range events {
-			if e.use == forCost {
-				delete(spec.Programs, e.program)
-			}
+	used := map[string]bool{"whoami": true}
+	for _, h := range t.hooks {
+		used[h.program] = true
+	}
+	for name := range spec.Programs {
+		if !used[name] {
+			delete(spec.Programs, name)
 		}
 	}
-	if !t.opts.Stacks {
-		spec.Maps["stacks"].MaxEntries = 1
-	}
-	rows := spec.Maps["rows"]
-	if t.rowsMax > 0 {
-		rows.MaxEntries = t.rowsMax
-	} else if n, err := ebpf.PossibleCPU(); err == nil {
-		const perVictim = 256
-		rows.MaxEntries = max(rows.MaxEntries, uint32(t.opts.Victims.And(ipi.Below(n)).Len())*perVictim)
-	}
+	t.sizes(spec)
 	if err := t.settle(spec); err != nil {
 		return err
 	}
 	if t.coll, err = ebpf.NewCollection(spec); err != nil {
 		return err
 	}
-	for name, list := range map[string][]int32{"tgids": t.opts.TGIDs, "pids": t.opts.PIDs} {
-		for _, id := range list {
-			if err := t.coll.Maps[name].Put(uint32(id), uint8(1)); err != nil {
-				return fmt.Errorf("%d threads or processes: %w", len(list), err)
-			}
+	err = t.choose("tgids", t.opts.TGIDs, t.plan.sets.TGIDs)
+	return errors.Join(err, t.choose("pids", t.opts.PIDs, t.plan.sets.PIDs))
+}
+
+// sizes makes the tables as large as they need to be.
+func (t *Tracer) sizes(spec *ebpf.CollectionSpec) {
+	const perVictim = 256
+	rows := spec.Maps["rows"]
+	rows.MaxEntries = max(rows.MaxEntries, uint32(t.opts.Victims.And(ipi.Below(t.cpus)).Len())*perVictim)
+	if t.tuning.rows > 0 {
+		rows.MaxEntries = t.tuning.rows
+	}
+	if !t.opts.Stacks {
+		spec.Maps["stacks"].MaxEntries = 1
+	}
+	if !t.opts.Interrupted {
+		spec.Maps["interrupted"].MaxEntries = 1
+	}
+}
+
+// What the values in the sets of threads and processes mean.
+const (
+	asOption uint8 = 1 << iota
+	asFilter
+)
+
+// choose fills a set of threads or processes.
+func (t *Tracer) choose(name string, options, filter []int32) error {
+	ids := make(map[int32]uint8)
+	for _, id := range options {
+		ids[id] |= asOption
+	}
+	for _, id := range filter {
+		ids[id] |= asFilter
+	}
+	for id, as := range ids {
+		if err := t.coll.Maps[name].Put(uint32(id), as); err != nil {
+			return fmt.Errorf("%d threads or processes: %w", len(ids), err)
 		}
 	}
 	return nil
 }
 
+// asked says by whom a set of threads or processes is given.
+func asked(options, filter []int32) (by uint8) {
+	if options != nil {
+		by = asOption
+	}
+	if filter != nil {
+		by |= asFilter
+	}
+	return by
+}
+
 // settle sets the constants of the programs.
 func (t *Tracer) settle(spec *ebpf.CollectionSpec) error {
-	flag := func(b bool) uint8 {
-		if b {
-			return 1
-		}
-		return 0
-	}
 	used := uint32(0)
 	for cpu := range t.opts.Victims.All() {
 		used = max(used, uint32(cpu/64+1))
 	}
-	if n, err := ebpf.PossibleCPU(); err == nil {
-		used = min(used, uint32(n+63)/64)
+	maskWords := uint32(t.cpus+63) / 64
+	values := map[string]any{
+		"victims":          wordsOf(t.opts.Victims),
+		"senders":          wordsOf(t.opts.Senders),
+		"words":            min(used, maskWords),
+		"mask_words":       maskWords,
+		"by_tgid":          asked(t.opts.TGIDs, t.plan.sets.TGIDs),
+		"by_pid":           asked(t.opts.PIDs, t.plan.sets.PIDs),
+		"with_stacks":      flag(t.opts.Stacks),
+		"with_interrupted": flag(t.opts.Interrupted),
+		"by_kprobes":       flag(t.lateCalls),
 	}
-	for name, value := range map[string]any{
-		"victims":     wordsOf(t.opts.Victims),
-		"senders":     wordsOf(t.opts.Senders),
-		"words":       used,
-		"by_tgid":     flag(t.opts.TGIDs != nil),
-		"by_pid":      flag(t.opts.PIDs != nil),
-		"with_stacks": flag(t.opts.Stacks),
-	} {
+	if t.lateCalls {
+		values["ttwu_func"] = t.names.address("sched_ttwu_pending")
+	}
+	t.plan.program.settle(values)
+	for name, value := range values {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("variable %s of the object: %w", name, err)
 		}
@@ -172,62 +210,34 @@ func (t *Tracer) settle(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
+// settle puts a filter into the constants.
+func (p *program) settle(values map[string]any) {
+	var steps [stepsMax]rawStep
+	var sets [setsMax][words]uint64
+	copy(steps[:], p.steps)
+	for i, s := range p.sets {
+		sets[i] = wordsOf(s)
+	}
+	values["steps"] = uint32(len(p.steps))
+	values["filter_sets"] = uint32(len(p.sets))
+	values["by_mask"] = flag(p.mask)
+	values["filter"], values["sets"] = steps, sets
+}
+
+func flag(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func wordsOf(c ipi.CPUs) (w [words]uint64) {
 	copy(w[:], c)
 	return w
 }
 
-// attach turns the events on. What that sends is the tracer's own: up to the first event, what
-// /proc/interrupts says; from there on, what the programs see.
-func (t *Tracer) attach(before interrupts.Reading) error {
-	if err := t.markSelf(); err != nil {
-		return err
-	}
-	for i, e := range events {
-		p := t.coll.Programs[e.program]
-		if p == nil {
-			continue
-		}
-		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: e.tracepoint, Program: p})
-		if errors.Is(err, fs.ErrNotExist) && e.use != needed {
-			t.missing = append(t.missing, e.tracepoint)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("event %s: %w", e.tracepoint, explain(err))
-		}
-		t.links = append(t.links, l)
-		if i == 0 {
-			seen, err := t.variable("self_ipis")
-			if err != nil {
-				return err
-			}
-			t.self = t.received(before) - seen // both are small; the sum is right
-		}
-	}
-	missed, err := t.missed()
-	if err != nil {
-		return err
-	}
-	t.missedBefore = missed
-	if err := t.coll.Variables["self_tgid"].Set(uint32(0)); err != nil {
-		return err
-	}
-	return t.coll.Variables["counting"].Set(uint32(1))
-}
-
-// received is how many function calls came to the victims since a reading. The flushes of
-// the TLB are among them (arch/x86/kernel/irq.c, arch_show_interrupts).
-func (t *Tracer) received(since interrupts.Reading) uint64 {
-	now, sum := interrupts.Read(), uint64(0)
-	for cpu := range t.opts.Victims.All() {
-		sum += now.IPIsSince(since, cpu).Call
-	}
-	return sum
-}
-
-// markSelf makes the programs take what this process sends as the tracer's own. The
-// process can have another number in the first PID namespace than it knows itself.
+// markSelf makes the programs take what this process sends as the tracer's own, and tells them in
+// which PID namespace it is.
 func (t *Tracer) markSelf() error {
 	if _, err := t.coll.Programs["whoami"].Run(&ebpf.RunOptions{}); err != nil {
 		return fmt.Errorf("asking for the own process number: %w", err)
@@ -235,6 +245,9 @@ func (t *Tracer) markSelf() error {
 	var tgid uint32
 	if err := t.coll.Variables["whoami_tgid"].Get(&tgid); err != nil {
 		return err
+	}
+	if tgid != uint32(os.Getpid()) {
+		return fmt.Errorf("the own process number is %d, the kernel's side finds %d: it cannot tell this PID namespace", os.Getpid(), tgid)
 	}
 	return t.coll.Variables["self_tgid"].Set(tgid)
 }
@@ -245,9 +258,14 @@ func (t *Tracer) variable(name string) (v uint64, err error) {
 }
 
 // Mode names the means.
-func (t *Tracer) Mode() string { return "eBPF, raw tracepoints" }
+func (t *Tracer) Mode() string {
+	if t.kprobes {
+		return "eBPF, kprobes"
+	}
+	return "eBPF, raw tracepoints"
+}
 
-// Missing says what is not seen, as this kernel lacks an event for it.
+// Missing says what is not seen here, a sentence each.
 func (t *Tracer) Missing() []string { return slices.Clone(t.missing) }
 
 // Close stops and returns all that was counted, now with what the stop has sent.
@@ -262,25 +280,6 @@ func (t *Tracer) Close() (ipi.Snapshot, error) {
 	err = errors.Join(err, t.markSelf(), t.detach(), t.read())
 	t.shut()
 	return t.last, err
-}
-
-// detach turns the events off. The last one cannot see what its end costs.
-func (t *Tracer) detach() error {
-	var errs []error
-	for i, l := range slices.Backward(t.links) {
-		if i > 0 {
-			errs = append(errs, l.Close())
-			continue
-		}
-		before := interrupts.Read()
-		seen, err := t.variable("self_ipis")
-		errs = append(errs, err, l.Close())
-		late, err := t.variable("self_ipis")
-		errs = append(errs, err)
-		t.self += t.received(before) - (late - seen)
-	}
-	t.links = nil
-	return errors.Join(errs...)
 }
 
 func (t *Tracer) shut() {
@@ -302,7 +301,7 @@ func explain(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: CAP_BPF and CAP_PERFMON are needed, or root, and no lockdown of the kernel (%s)", err, strings.TrimSpace(lockdown()))
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: the kernel does not have it; Linux 6.5 has, if built with CONFIG_DEBUG_INFO_BTF", err)
+		return fmt.Errorf("%w: the kernel does not have it; CONFIG_DEBUG_INFO_BTF is needed, and Linux 6.5 or CONFIG_KPROBES", err)
 	}
 	return err
 }
