@@ -40,7 +40,7 @@ func TestTree(t *testing.T) {
 			}
 		}
 	}
-	if parts < 150 {
+	if parts < 120 {
 		t.Errorf("%d parts only", parts)
 	}
 	if x := (*Expr)(nil); x.Tree() != nil || x.Parts() != nil || Join() != nil {
