@@ -3,8 +3,8 @@ package host
 import (
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
+
+	"github.com/quietpatch/quietpatch/internal/cpulist"
 )
 
 // possibleFile says which CPUs there may ever be
@@ -17,16 +17,14 @@ func CPUs() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return parsePossible(strings.TrimSpace(string(b)))
+	return parsePossible(string(b))
 }
 
-// parsePossible reads a list of ranges, such as 0-3,8, of which the last number is
-// the highest.
+// parsePossible returns one more than the highest CPU of a list.
 func parsePossible(list string) (int, error) {
-	last := list[strings.LastIndexAny(list, ",-")+1:]
-	n, err := strconv.Atoi(last)
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%s: expected a list of CPUs such as 0-3, found %q", possibleFile, list)
+	cpus, err := cpulist.ParseSome(list, cpulist.Max)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", possibleFile, err)
 	}
-	return n + 1, nil
+	return cpus[len(cpus)-1] + 1, nil
 }

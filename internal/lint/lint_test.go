@@ -34,7 +34,8 @@ var mayImport = map[string][]string{
 	"dyncall":             {"internal/engine", "internal/host", "internal/learn", "internal/stub"},
 	"isolate":             {"internal/barrier", "internal/deferral", "internal/engine", "internal/host", "internal/reserve", "internal/tracking", "statickey", "golang.org/x/sys/unix"},
 	"internal/deferral":   {"internal/barrier", "internal/tracking", "golang.org/x/sys/unix"},
-	"internal/reserve":    {"golang.org/x/sys/unix"},
+	"internal/reserve":    {"internal/cpulist", "golang.org/x/sys/unix"},
+	"internal/cpulist":    {},
 	"internal/stub":       {},
 	"internal/learn":      {},
 	"internal/arena":      {"golang.org/x/sys/unix"},
@@ -49,7 +50,7 @@ var mayImport = map[string][]string{
 	"internal/text":       {"golang.org/x/sys/unix"},
 	"internal/barrier":    {"golang.org/x/sys/unix"},
 	"internal/trap":       {"golang.org/x/sys/unix"},
-	"internal/host":       {"golang.org/x/sys/unix"},
+	"internal/host":       {"internal/cpulist", "golang.org/x/sys/unix"},
 	"internal/e2e":        {},
 	"internal/e2e/prog":   {".", "statickey", "staticcall", "dyncall", "isolate", "golang.org/x/sys/unix"},
 	"internal/lint":       {},
@@ -60,7 +61,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages make no system call, start no goroutine and read no clock.
-var pure = []string{"internal/protocol", "internal/site", "internal/insn/amd64", "internal/tracking", "internal/stub"}
+var pure = []string{"internal/protocol", "internal/site", "internal/insn/amd64", "internal/tracking", "internal/stub", "internal/cpulist"}
 
 var impure = []string{"os", "syscall", "time", "sync", "sync/atomic", "unsafe", "net", "runtime"}
 
