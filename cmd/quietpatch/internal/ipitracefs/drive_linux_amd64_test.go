@@ -8,11 +8,14 @@ import (
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
 )
 
-const sender = 0
+const (
+	sender    = 0
+	victimEnv = "IPITRACEFS_VICTIM"
+)
 
 // victim is the CPU that is interrupted. The environment can name one that is isolated.
 var victim = func() int {
-	if cpu, err := strconv.Atoi(os.Getenv("IPITRACEFS_VICTIM")); err == nil {
+	if cpu, err := strconv.Atoi(os.Getenv(victimEnv)); err == nil {
 		return cpu
 	}
 	return 1

@@ -44,7 +44,10 @@ const (
 	noTasks   = "names and processes of threads that live for less than a tenth of a second"
 )
 
-// events are turned on in this order and off in the other. The first one sees what the others
+// eyes is how many events see IPIs. They are needed, so that all of them are there.
+const eyes = 2
+
+// events are turned on in this order and off in the other. The first ones see what the others
 // cost. The end of something comes before its begin: else a CPU that is in it just then would seem
 // to stay there.
 var events = []event{

@@ -19,15 +19,15 @@ func now() uint64 {
 	return uint64(ts.Nano())
 }
 
-// turnOn turns the events on. What that sends is the tracer's own: up to the first event, what
-// /proc/interrupts says; from there on, what the events tell.
+// turnOn turns the events on. What that sends is the tracer's own: until the events of IPIs are
+// on, what /proc/interrupts says; from there on, what they tell.
 func (t *Tracer) turnOn(before interrupts.Reading) error {
 	t.whoami()
 	for i, e := range t.on {
 		if err := t.turn(e, true); err != nil {
 			return eventError(e.event, err)
 		}
-		if i == 0 {
+		if i+1 == eyes {
 			if err := t.readUntil(now()); err != nil {
 				return err
 			}
@@ -164,27 +164,31 @@ func (t *Tracer) Close() (ipi.Snapshot, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	err := t.turnOff()
-	return t.last, errors.Join(err, t.shut())
+	before := interrupts.Read()
+	err = errors.Join(err, t.shut())
+	t.last.SelfIPIs += t.received(before) // the end of an instance patches text, too, unseen by any event
+	return t.last, err
 }
 
-// turnOff turns the events off. The last one cannot see what its end costs.
+// turnOff turns the events off. The last ones cannot see what their end costs.
 func (t *Tracer) turnOff() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	t.count.until = now()
 	errs := []error{t.readUntil(t.count.until)}
 	t.whoami()
+	var before interrupts.Reading
+	var seen uint64
 	for i, e := range slices.Backward(t.on) {
-		if i > 0 {
-			errs = append(errs, t.turn(e, false))
-			continue
+		if i+1 == eyes {
+			errs = append(errs, t.readUntil(now()))
+			before, seen = interrupts.Read(), t.count.selfIPIs
 		}
-		errs = append(errs, t.readUntil(now()))
-		before, seen := interrupts.Read(), t.count.selfIPIs
-		errs = append(errs, t.turn(e, false), t.readUntil(now()))
-		t.self += t.received(before) - (t.count.selfIPIs - seen)
+		errs = append(errs, t.turn(e, false))
 	}
 	t.on = nil
+	errs = append(errs, t.readUntil(now()))
+	t.self += t.received(before) - (t.count.selfIPIs - seen)
 	return errors.Join(append(errs, t.snapshot(now()))...)
 }
 
