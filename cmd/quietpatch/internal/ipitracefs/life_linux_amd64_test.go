@@ -51,7 +51,7 @@ func TestSelf(t *testing.T) {
 			if try < tries {
 				continue
 			}
-			if d.Call > s.SelfIPIs && os.Getenv(victimEnv) == "" {
+			if d.Call > s.SelfIPIs && d.Call < 2*s.SelfIPIs && os.Getenv(victimEnv) == "" {
 				t.Skipf("%d are told, %d came: others use the CPU", s.SelfIPIs, d.Call)
 			}
 			t.Errorf("%d are told, %d came", s.SelfIPIs, d.Call)
@@ -161,9 +161,13 @@ func TestStale(t *testing.T) {
 	if got := instances(t); len(got) != 1 {
 		t.Errorf("instances: %q", got)
 	}
-	removeStale(root)
-	if got := instances(t); len(got) != 1 {
-		t.Errorf("instances: %q", got)
-	}
 	closed(t, living)
+	young, err := newInstance(root) // nothing of it is open yet but the folder
+	if err != nil {
+		t.Fatal(err)
+	}
+	removeStale(root)
+	if err := young.remove(); err != nil {
+		t.Errorf("what is in use was removed: %v", err)
+	}
 }
