@@ -139,7 +139,7 @@ func TestErrors(t *testing.T) {
 		{"0,é,ü", 2, number, `"é"`},
 		{"1,\u00a02", 2, number, `"\u00a02"`},
 		{"domain,managed_irq,2-7", 0, number, `"domain"`}, // flags of isolcpus=
-		{"3-1", 2, "the end of the range to be at least 3", `"1"`},
+		{"3-2", 2, "the end of the range to be at least 3", `"2"`},
 		{"N-2", 2, "the end of the range to be at least 15", `"2"`},
 		{"1.5", 1, `"-", a comma or the end`, `".5"`},
 		{"1;2", 1, `"-", a comma or the end`, `";2"`},
