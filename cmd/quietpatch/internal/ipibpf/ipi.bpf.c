@@ -156,6 +156,7 @@ u64 lost;
 u32 whoami_tgid;
 volatile u32 ns_level; /* of the tracer's PID namespace; 0: the first one */
 volatile u64 ns;
+volatile u32 first_step; /* 0, which the verifier must not know */
 u64 judged[WORDS]; /* by judge */
 
 struct {
@@ -553,10 +554,13 @@ static long each_step(u32 i, struct record *r)
 	return 0;
 }
 
-/* passes runs the filter: it ends behind the last step if it is true, and one behind that if not. */
+/* passes runs the filter: it ends behind the last step if it is true, and one behind that if not.
+ * The verifier of Linux 6.1 looks at the function of a loop once, with what is known at the begin: the
+ * first step would be all that it leaves of the code. So it must not know which one is first.
+ */
 inline_always int passes(struct record *r)
 {
-	r->next = 0;
+	r->next = first_step;
 	r->sender = bpf_get_smp_processor_id();
 	if (steps)
 		bpf_loop(steps, each_step, r, 0);
