@@ -11,13 +11,11 @@ import (
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/demo"
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
 )
 
 // TestMain lets the test binary be the command. The demo changes the code of
 // the process that it runs in, so the tests run it in a process of its own.
 func TestMain(m *testing.M) {
-	ipidrive.Main()
 	if os.Getenv("QUIETPATCH_TEST_COMMAND") == "1" {
 		main()
 	}

@@ -16,6 +16,9 @@ import (
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
 )
 
+// The test binary runs scenarios, too.
+func init() { ipidrive.Main() }
+
 // twoCPUs returns the last two CPUs of the process: one that is interrupted, and one that interrupts.
 func twoCPUs(t *testing.T) (victim, sender int) {
 	t.Helper()

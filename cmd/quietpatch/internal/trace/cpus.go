@@ -8,24 +8,19 @@ import (
 	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/internal/host"
 )
 
 // cpuDir has the kernel's lists of CPUs (Documentation/ABI/testing/sysfs-devices-system-cpu).
 const cpuDir = "/sys/devices/system/cpu"
 
 // Possible is one more than the highest CPU that the machine can have.
-func Possible() int { return possible(cpuDir) }
-
-func possible(dir string) int {
-	all, err := list(dir, "possible", ipi.CPUsMax)
-	if err != nil || all == nil {
+func Possible() int {
+	n, err := host.CPUs()
+	if err != nil {
 		return runtime.NumCPU()
 	}
-	last := 0
-	for cpu := range all.All() {
-		last = cpu
-	}
-	return last + 1
+	return n
 }
 
 // list reads one of the lists; a file that is missing or empty is an empty set.
@@ -43,10 +38,11 @@ func list(dir, name string, n int) (ipi.CPUs, error) {
 
 // DefaultVictims returns the CPUs that are watched if none are named: those that are isolated or
 // nohz_full, and if there are none, all that are online. The note says which it was.
-func DefaultVictims() (victims ipi.CPUs, note string, err error) { return defaultVictims(cpuDir) }
+func DefaultVictims() (victims ipi.CPUs, note string, err error) {
+	return defaultVictims(cpuDir, Possible())
+}
 
-func defaultVictims(dir string) (victims ipi.CPUs, note string, err error) {
-	n := possible(dir)
+func defaultVictims(dir string, n int) (victims ipi.CPUs, note string, err error) {
 	var found []string
 	for _, name := range []string{"isolated", "nohz_full"} {
 		some, err := list(dir, name, n)

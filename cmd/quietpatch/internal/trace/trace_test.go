@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,21 +24,25 @@ func TestDefaultVictims(t *testing.T) {
 		note  string
 		err   string
 	}{
-		"both":        {map[string]string{"possible": "0-7", "isolated": "2-3", "nohz_full": "3-4"}, "2-4", "isolated or nohz_full", ""},
-		"isolated":    {map[string]string{"possible": "0-7", "isolated": "5\n", "nohz_full": "\n"}, "5", "are isolated", ""},
-		"nohz null":   {map[string]string{"possible": "0-3", "online": "0-1", "isolated": "", "nohz_full": "  (null)\n"}, "0-1", "all that are online", ""},
-		"nothing":     {map[string]string{"possible": "0-3"}, "0-3", "all are watched", ""},
-		"not a list":  {map[string]string{"possible": "0-3", "isolated": "2-"}, "", "", "--cpus"},
-		"beyond":      {map[string]string{"possible": "0-3", "isolated": "4"}, "", "", "isolated"},
-		"one machine": {map[string]string{"possible": "0", "online": "0"}, "0", "all that are online", ""},
+		"both":        {map[string]string{"n": "8", "isolated": "2-3", "nohz_full": "3-4"}, "2-4", "isolated or nohz_full", ""},
+		"isolated":    {map[string]string{"n": "8", "isolated": "5\n", "nohz_full": "\n"}, "5", "are isolated", ""},
+		"nohz null":   {map[string]string{"n": "4", "online": "0-1", "isolated": "", "nohz_full": "  (null)\n"}, "0-1", "all that are online", ""},
+		"nothing":     {map[string]string{"n": "4"}, "0-3", "all are watched", ""},
+		"not a list":  {map[string]string{"n": "4", "isolated": "2-"}, "", "", "--cpus"},
+		"beyond":      {map[string]string{"n": "4", "isolated": "4"}, "", "", "isolated"},
+		"one machine": {map[string]string{"n": "1", "online": "0"}, "0", "all that are online", ""},
 	} {
 		dir := t.TempDir()
+		n, err := strconv.Atoi(tc.files["n"])
+		if err != nil {
+			t.Fatal(err)
+		}
 		for file, text := range tc.files {
 			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		got, note, err := defaultVictims(dir)
+		got, note, err := defaultVictims(dir, n)
 		if tc.err != "" {
 			if err == nil || !strings.Contains(err.Error(), tc.err) {
 				t.Errorf("%s: error %v, want one with %q", name, err, tc.err)
