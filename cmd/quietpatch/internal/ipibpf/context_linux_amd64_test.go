@@ -6,9 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
-
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
@@ -148,57 +145,4 @@ func TestRead(t *testing.T) {
 	if got := sum(t, s, ours); err != nil || got.IPIs != n {
 		t.Errorf("read after the end: got %d, %v", got.IPIs, err)
 	}
-}
-
-// BenchmarkIPI says how long the programs run on the sender for a membarrier, which is one call
-// and one IPI. The kernel measures that itself, and its own share is in empty_ns: about that
-// of the smallest program. Of five rounds it is the best, since others use the CPUs, too.
-func BenchmarkIPI(b *testing.B) {
-	const n, rounds = 1000, 5
-	for _, bench := range []struct {
-		name string
-		opts ipitrace.Options
-	}{
-		{"not watched", ipitrace.Options{Victims: ipi.MakeCPUs(sender)}},
-		{"watched", ipitrace.Options{}},
-		{"stacks", ipitrace.Options{Stacks: true}},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
-			if err != nil {
-				b.Skip(err)
-			}
-			defer stats.Close()
-			tr := open(b, bench.opts)
-			best := make(map[string]float64)
-			for range rounds {
-				before := runTimes(b, tr)
-				drive(b, "membarrier", n)
-				for program, t := range runTimes(b, tr) {
-					runs := float64(t.RunCount - before[program].RunCount)
-					each := float64(t.Runtime-before[program].Runtime) / runs
-					if old, ok := best[program]; runs > 0 && (!ok || each < old) {
-						best[program] = each
-					}
-				}
-			}
-			b.ReportMetric(best["queue"], "queue_ns")
-			b.ReportMetric(best["send_one"], "send_ns")
-			b.ReportMetric(best["single_entry"]+best["call_runs"]+best["single_exit"], "victim_ns")
-			b.ReportMetric(best["softirq_exit"], "empty_ns")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}
-
-func runTimes(b *testing.B, tr *Tracer) map[string]*ebpf.ProgramStats {
-	times := make(map[string]*ebpf.ProgramStats)
-	for name, p := range tr.coll.Programs {
-		s, err := p.Stats()
-		if err != nil {
-			b.Fatal(err)
-		}
-		times[name] = s
-	}
-	return times
 }

@@ -307,8 +307,8 @@ func newJudge(t *testing.T, p program) judge {
 func (j judge) passes(t *testing.T, e *sent) bool {
 	t.Helper()
 	type slot struct {
-		Key         rawKey
-		State, Late uint32
+		Key                         rawKey
+		State, Late, Judged, Passed uint32
 	}
 	list := make([]slot, j.cpus)
 	for i := range list {

@@ -73,8 +73,10 @@ struct cpu {
 /* What was queued last on this CPU. The IPI that follows is for this. */
 struct slot {
 	struct key key;
-	u32 state; /* one of the next line */
-	u32 late;  /* only the function is known yet, and nothing is counted */
+	u32 state;  /* one of the next line */
+	u32 late;   /* only the function is known yet, and nothing is counted */
+	u32 judged; /* by the filter: the victim, and 1; 0: not yet */
+	u32 passed;
 };
 
 enum { SLOT_EMPTY, SLOT_COUNT, SLOT_SELF, SLOT_SKIP };
@@ -416,6 +418,7 @@ no_inline void fill(struct slot *s, const struct cpu *c, void *ctx)
 	struct origin *o = &s->key.origin;
 	u32 self = self_tgid;
 
+	s->judged = 0;
 	__builtin_memset(s->key.via, 0, sizeof(s->key.via));
 	find(o, c, s->key.via);
 	s->key.stack = -1;
@@ -567,6 +570,18 @@ inline_always int passes(struct record *r)
 	return r->next == steps;
 }
 
+/* lets_pass runs the filter once for a call and its IPI. */
+inline_always int lets_pass(struct slot *s, struct record *r, u32 cpu)
+{
+	if (s->judged == cpu + 1 && !r->many)
+		return s->passed;
+	r->slot = s;
+	r->cpu = cpu;
+	s->passed = passes(r);
+	s->judged = r->many ? 0 : cpu + 1;
+	return s->passed;
+}
+
 inline_always void count(struct slot *s, struct record *r, u32 cpu, u64 ipis, u64 queued)
 {
 	struct value first = {}, *v;
@@ -578,12 +593,8 @@ inline_always void count(struct slot *s, struct record *r, u32 cpu, u64 ipis, u6
 	}
 	if (s->state != SLOT_COUNT)
 		return;
-	if (steps) {
-		r->slot = s;
-		r->cpu = cpu;
-		if (!passes(r))
-			return;
-	}
+	if (steps && !lets_pass(s, r, cpu))
+		return;
 	s->key.cpu = cpu;
 	v = bpf_map_lookup_elem(&rows, &s->key);
 	if (!v) {
@@ -1011,6 +1022,7 @@ int irq_work_entry(void *ctx)
 	s->key.func = 0;
 	s->key.stack = -1;
 	s->key.kind = KIND_IRQ_WORK;
+	s->judged = 0;
 	if (by_tgid && !wanted(&tgids, by_tgid, 0, 0, &s->key.origin))
 		return 0;
 	if (by_pid && !wanted(&pids, by_pid, 0, 0, &s->key.origin))
