@@ -36,7 +36,7 @@ func openTracefs() (dir, error) {
 	if d, err := openMounted(oldMountPoint); err == nil {
 		return d, nil
 	}
-	if errors.Is(err, fs.ErrPermission) { // it is there
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) { // it is there
 		return dir{}, explain(err)
 	}
 	return dir{}, fmt.Errorf("tracefs is not mounted (%w) and cannot be mounted privately: %w", err, explain(private))
@@ -49,6 +49,9 @@ func openMounted(path string) (dir, error) {
 	}
 	if st.Type != tracefsMagic {
 		return dir{}, fmt.Errorf("%s: nothing is mounted there", path)
+	}
+	if st.Flags&unix.ST_RDONLY != 0 {
+		return dir{}, &fs.PathError{Op: "write below", Path: path, Err: unix.EROFS}
 	}
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
