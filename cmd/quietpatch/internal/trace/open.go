@@ -21,7 +21,7 @@ type backend struct {
 // backends, the better one first.
 var backends = []backend{
 	{"bpf", "eBPF", openBPF, ipibpf.Check},
-	{"tracefs", "tracefs", openTracefs, func() []ipitrace.Finding { return nil }},
+	{"tracefs", "tracefs", openTracefs, ipitracefs.Check},
 }
 
 func openBPF(o ipitrace.Options) (ipitrace.Tracer, error) {
