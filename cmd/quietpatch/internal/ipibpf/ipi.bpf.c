@@ -306,21 +306,40 @@ inline_always u32 number(struct task_struct *t, u32 first)
 	return (u64)in.ns == ns ? in.nr : 0;
 }
 
-/* names fills in zeros behind the names: they are parts of keys, and filters compare them as numbers.
+/* until_zero keeps the bytes before the first that is 0: that, and maybe some behind it, lose their
+ * highest bit if 1 is taken from each.
+ */
+inline_always u64 until_zero(u64 v)
+{
+	u64 zeros = (v - 0x0101010101010101) & ~v & 0x8080808080808080;
+
+	return zeros ? v & (((zeros & -zeros) >> 7) - 1) : v;
+}
+
+inline_always void name(char to[16], const char *from)
+{
+	u64 *words = (u64 *)to, first;
+
+	bpf_probe_read_kernel(to, 16, from);
+	first = until_zero(words[0]);
+	words[1] = first >> 56 ? until_zero(words[1]) : 0;
+	words[0] = first;
+}
+
+/* names has zeros behind the names: they are parts of keys, and filters compare them as numbers.
  * The idle threads of all CPUs have one name.
  */
 inline_always void names(char comm[16], char thread[16], struct task_struct *t)
 {
 	struct task_struct *leader = t->group_leader;
 
-	__builtin_memset(comm, 0, 16);
-	__builtin_memset(thread, 0, 16);
 	if (!t->pid) {
-		*(u64 *)comm = *(u64 *)thread = SWAPPER;
+		((u64 *)comm)[0] = ((u64 *)thread)[0] = SWAPPER;
+		((u64 *)comm)[1] = ((u64 *)thread)[1] = 0;
 		return;
 	}
-	bpf_probe_read_kernel_str(thread, 16, &t->comm);
-	bpf_probe_read_kernel_str(comm, 16, &leader->comm);
+	name(thread, t->comm);
+	name(comm, leader->comm);
 }
 
 inline_always void of_task(struct origin *o, struct task_struct *t)
@@ -373,7 +392,7 @@ no_inline void find(struct origin *o, const struct cpu *c, char via[16])
 	t = bpf_get_current_task_btf();
 	if (t->flags & PF_WQ_WORKER) {
 		if (via)
-			bpf_probe_read_kernel(via, 16, &t->comm);
+			name(via, t->comm);
 		if (of_kworker(o, t))
 			return;
 	}
