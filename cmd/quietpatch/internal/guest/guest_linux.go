@@ -43,6 +43,7 @@ type Output struct {
 type StepOutput struct {
 	Text string
 	Code int
+	Took time.Duration // by the guest's clock
 }
 
 // Isolate returns the kernel's options for isolated CPUs.
@@ -93,7 +94,7 @@ func (g *Guest) boot(ctx context.Context) (*Output, error) {
 	case strings.Contains(out.Console, "Kernel panic"):
 		return out, fmt.Errorf("the guest's kernel panicked; its console ends with\n%s", tail(out.Console))
 	case ctx.Err() != nil:
-		return out, fmt.Errorf("%w; %d steps were done, the console ends with\n%s", ctx.Err(), len(out.Steps), tail(out.Console))
+		return out, fmt.Errorf("%w; the results end with\n%s\nand the console with\n%s", ctx.Err(), tail(string(results)), tail(out.Console))
 	case failed != nil:
 		return out, fmt.Errorf("%w: %w: %s", errQEMU, failed, said)
 	case !done:
@@ -139,8 +140,9 @@ func parse(results []byte, steps map[string]StepOutput) (done bool) {
 			text.Reset()
 		case strings.HasPrefix(line, markEnd):
 			var code int
-			_, _ = fmt.Sscan(line[len(markEnd):], &code)
-			steps[name] = StepOutput{text.String(), code}
+			var begin, end float64 // seconds
+			_, _ = fmt.Sscan(line[len(markEnd):], &code, &begin, &end)
+			steps[name] = StepOutput{text.String(), code, time.Duration((end - begin) * 1e9)}
 		case line == markDone:
 			done = true
 		default:
@@ -152,7 +154,7 @@ func parse(results []byte, steps map[string]StepOutput) (done bool) {
 
 // script is the first program of the guest.
 func (g *Guest) script() string {
-	const stepMost = 2 * time.Minute
+	const stepMost = time.Minute
 	var b strings.Builder
 	b.WriteString(`#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -171,8 +173,14 @@ echo 3600 >/proc/sys/vm/stat_interval
 echo -1 >/proc/sys/kernel/sched_rt_runtime_us
 `)
 	for _, s := range g.Steps {
-		fmt.Fprintf(&b, "echo '%s%s'\ntimeout -k 1 %d sh -c '%s'\necho \"\n%s$?\"\n",
-			markBegin, s.Name, int(stepMost.Seconds()), strings.ReplaceAll(s.Command, "'", `'\''`), markEnd)
+		fmt.Fprintf(&b, `echo '%s%s'
+read begin idle </proc/uptime
+timeout -k 1 %d sh -c '%s'
+code=$?
+read end idle </proc/uptime
+echo "
+%s$code $begin $end"
+`, markBegin, s.Name, int(stepMost.Seconds()), strings.ReplaceAll(s.Command, "'", `'\''`), markEnd)
 	}
 	fmt.Fprintf(&b, "echo '%s'\npoweroff -f\n", markDone)
 	return b.String()

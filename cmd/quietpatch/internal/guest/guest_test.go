@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,28 +15,50 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
 )
 
-const internal = "github.com/quietpatch/quietpatch/cmd/quietpatch/internal/"
+const module = "github.com/quietpatch/quietpatch/"
 
 // victim is an isolated CPU.
 const victim = 2
 
+// built are programs that were built for an earlier test.
+var built struct {
+	dir   string
+	paths map[string]string
+}
+
+func TestMain(m *testing.M) {
+	var err error
+	if built.dir, err = os.MkdirTemp("", "guest"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	built.paths = make(map[string]string)
+	code := m.Run()
+	os.RemoveAll(built.dir)
+	os.Exit(code)
+}
+
 // build makes a static program, or the test program of a package.
-func build(t *testing.T, dir, pkg string, test bool) string {
+func build(t *testing.T, pkg string, test bool) string {
 	t.Helper()
-	out := filepath.Join(dir, filepath.Base(pkg))
-	args := []string{"build", "-o", out, internal + pkg}
+	if path, ok := built.paths[pkg]; ok {
+		return path
+	}
+	path := filepath.Join(built.dir, filepath.Base(pkg))
+	args := []string{"build", "-o", path, module + pkg}
 	if test {
-		out += ".test"
-		args = []string{"test", "-c", "-o", out, internal + pkg}
+		args = []string{"test", "-c", "-o", path, module + pkg}
 	}
 	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v: %s", args, err, text)
 	}
-	return out
+	built.paths[pkg] = path
+	return path
 }
 
 // boot runs the guest and fails the test if that did not go well.
@@ -56,93 +79,106 @@ func boot(t *testing.T, g *Guest) *Output {
 			t.Fatalf("step %s is missing", s.Name)
 		}
 	}
+	for _, s := range g.Steps {
+		t.Logf("%s took %v", s.Name, out.Steps[s.Name].Took)
+	}
 	t.Logf("%d steps in %v", len(g.Steps), time.Since(start))
 	return out
 }
 
-// run is what the program probe says of a scenario.
-type run struct {
-	Result   ipidrive.Result
-	Snapshot ipi.Snapshot
-	Mode     string
-	Missing  []string
-}
-
-// TestScenarios: what comes to an isolated CPU is what the scenario is to send, and the
-// tracer says just that.
-func TestScenarios(t *testing.T) {
+// TestTrace: what comes to an isolated CPU is what the scenario is to send, and quietpatch
+// trace says just that.
+func TestTrace(t *testing.T) {
+	onlyDomain := []string{"isolcpus=managed_irq,domain," + Isolated}
 	for _, test := range []struct {
 		version  string
 		options  []string
+		backends []string
 		netstamp bool // it can be turned off: with nohz_full= the kernel holds it since 6.12 (net/core/dev.c, net_dev_init)
 	}{
-		{"6.12", Isolate(), false},
-		{"6.12", []string{"isolcpus=managed_irq,domain," + Isolated}, true},
+		{"6.12", Isolate(), []string{"bpf"}, false},
+		{"6.12", onlyDomain, []string{"bpf", "tracefs"}, true},
+		{"6.1", Isolate(), []string{"auto"}, true},
 	} {
 		t.Run(test.version+" "+test.options[len(test.options)-1], func(t *testing.T) {
 			g := &Guest{Kernel: Need(t, test.version), Options: test.options}
-			var scenarios []ipidrive.Scenario
-			for _, s := range ipidrive.Scenarios() {
-				if s.Name == "timestamp" && !test.netstamp {
-					s.PerTurn = ipidrive.Received{}
-				}
-				scenarios = append(scenarios, s)
+			g.Files = map[string]string{
+				"bin/drive":      build(t, "cmd/quietpatch/internal/ipidrive/drive", false),
+				"bin/quietpatch": build(t, "cmd/quietpatch", false),
 			}
-			testScenarios(t, g, scenarios)
+			scenarios := ipidrive.Scenarios()
+			for i := range scenarios {
+				if scenarios[i].Name == "timestamp" && !test.netstamp {
+					scenarios[i].PerTurn = ipidrive.Received{}
+				}
+			}
+			testTrace(t, g, test.backends, scenarios)
 		})
 	}
 }
 
-func testScenarios(t *testing.T, g *Guest, scenarios []ipidrive.Scenario) {
-	g.Files = map[string]string{"bin/probe": build(t, t.TempDir(), "guest/probe", false)}
+// traced is the command that prints what the scenario says and what the tracer says.
+func traced(backend, scenario string, turns int) string {
+	return fmt.Sprintf(`: >/tmp/said
+quietpatch trace --cpus %[1]d --backend %[2]s --stacks=%[5]t --json >/tmp/report 2>>/tmp/said &
+p=$!
+until grep -q watching /tmp/said; do kill -0 $p || { cat /tmp/said; exit 3; }; sleep 0.1; done
+drive -scenario %[3]s -turns %[4]d -victim %[1]d
+kill -INT $p
+wait $p
+code=$?
+cat /tmp/report
+[ $code = 0 ] || cat /tmp/said
+exit $code`, victim, backend, scenario, turns, backend == "tracefs")
+}
+
+func testTrace(t *testing.T, g *Guest, backends []string, scenarios []ipidrive.Scenario) {
 	g.Steps = []Step{{"isolated", "cat /sys/devices/system/cpu/isolated"}}
-	for _, s := range scenarios {
-		turns := 50
-		if !s.Exact {
-			turns = 200
+	for _, backend := range backends {
+		for _, s := range scenarios {
+			turns := 50
+			if !s.Exact {
+				turns = 200
+			}
+			g.Steps = append(g.Steps, Step{backend + "/" + s.Name, traced(backend, s.Name, turns)})
 		}
-		g.Steps = append(g.Steps, Step{s.Name, fmt.Sprintf("probe -scenario %s -turns %d -victim %d", s.Name, turns, victim)})
 	}
 	out := boot(t, g)
 	if got := strings.TrimSpace(out.Steps["isolated"].Text); got != "2-3" {
 		t.Errorf("isolated are %q, expected 2-3", got)
 	}
-	for _, s := range scenarios {
-		t.Run(s.Name, func(t *testing.T) {
-			step := out.Steps[s.Name]
-			var r run
-			if err := json.Unmarshal([]byte(step.Text), &r); err != nil || step.Code != 0 {
-				t.Fatalf("code %d, %v: %s", step.Code, err, step.Text)
-			}
-			if r.Result.Missing != "" {
-				t.Skip(r.Result.Missing)
-			}
-			compare(t, &s, &r)
-		})
+	for _, backend := range backends {
+		for _, s := range scenarios {
+			name := backend + "/" + s.Name
+			t.Run(name, func(t *testing.T) {
+				step := out.Steps[name]
+				var r run
+				in := json.NewDecoder(strings.NewReader(step.Text))
+				if err := errors.Join(in.Decode(&r.result), in.Decode(&r.report)); err != nil || step.Code != 0 {
+					t.Fatalf("code %d, %v: %s", step.Code, err, step.Text)
+				}
+				if r.result.Missing != "" {
+					t.Skip(r.result.Missing)
+				}
+				compare(t, &s, &r)
+			})
+		}
 	}
 }
 
-// TestTracer: the tests of the eBPF tracer pass on an isolated CPU, and none is skipped but the
-// one that compiles.
-func TestTracer(t *testing.T) {
-	g := &Guest{Kernel: Need(t, "6.12"), Options: []string{"isolcpus=managed_irq,domain," + Isolated}}
-	const program = "bin/ipibpf.test"
-	g.Files = map[string]string{program: build(t, t.TempDir(), "ipibpf", true)}
-	g.Steps = []Step{{"tests", fmt.Sprintf("IPIBPF_VICTIM=%d %s -test.v -test.timeout 100s", victim, program)}}
-	out := boot(t, g).Steps["tests"]
-	skipped := strings.Count(out.Text, "--- SKIP") - strings.Count(out.Text, "--- SKIP: TestObject")
-	if out.Code != 0 || skipped > 0 || !strings.Contains(out.Text, "--- PASS: TestMembarrier") {
-		t.Errorf("code %d, %d skipped", out.Code, skipped)
-	}
-	t.Log(out.Text)
+// run is a scenario that was traced.
+type run struct {
+	result ipidrive.Result
+	report ipireport.JSON
 }
 
 // compare holds what was traced against what was received and what was to be sent. A few IPIs of
-// others come, too, and one that goes out just then is enough for two calls.
+// others come, too: one that goes out just then is enough for two calls.
 func compare(t *testing.T, s *ipidrive.Scenario, r *run) {
 	got, all := r.count(t, s)
-	received := r.Result.Received
-	t.Logf("received %+v, traced %+v, of them the scenario's %+v; lost %d, %s", received, all, got, r.Snapshot.Lost, r.Mode)
+	received := r.result.Received
+	t.Logf("received %+v, traced %+v, of them the scenario's %+v; lost %d, self %d, %s, %q",
+		received, all, got, r.report.Lost, r.report.SelfIPIs, r.report.Mode, r.report.Notes)
 	if received.Calls > all.Calls || received.Rescheds > all.Rescheds {
 		t.Errorf("received %+v, but only %+v were traced", received, all)
 	}
@@ -152,7 +188,7 @@ func compare(t *testing.T, s *ipidrive.Scenario, r *run) {
 		}
 		return
 	}
-	want := s.PerTurn.Times(r.Result.Turns)
+	want := s.PerTurn.Times(r.result.Turns)
 	const others = 10
 	if s.Name == "timer" && got.Rescheds <= want.Rescheds+others {
 		got.Rescheds = min(got.Rescheds, want.Rescheds) // other timers wake threads there, too
@@ -167,9 +203,9 @@ func compare(t *testing.T, s *ipidrive.Scenario, r *run) {
 
 // count adds up what was traced: of the scenario, and all.
 func (r *run) count(t *testing.T, s *ipidrive.Scenario) (got, all ipidrive.Received) {
-	for _, row := range r.Snapshot.Rows {
-		t.Logf("%+v", row)
-		ours := row.Kind == s.Kind && row.Cause == s.Cause && origin(s, &row, &r.Result)
+	for _, row := range r.report.Rows {
+		t.Logf("%s %s: %d IPIs, %d queued, by %s %d/%d, %s", row.Kind, row.Cause, row.IPIs, row.Queued, row.Comm, row.PID, row.TID, row.Origin)
+		ours := row.Kind == s.Kind && row.Cause == s.Cause && from(s, &row, &r.result)
 		switch row.Kind {
 		case ipi.Call, ipi.TLB:
 			all.Calls += row.IPIs
@@ -186,19 +222,34 @@ func (r *run) count(t *testing.T, s *ipidrive.Scenario) (got, all ipidrive.Recei
 	return got, all
 }
 
-// origin reports whether the row comes from where the scenario sends from.
-func origin(s *ipidrive.Scenario, row *ipi.Row, r *ipidrive.Result) bool {
+// from reports whether the row comes from where the scenario sends from.
+func from(s *ipidrive.Scenario, row *ipireport.JSONRow, r *ipidrive.Result) bool {
 	switch {
 	case s.Name == "timer":
-		return row.Origin.Path == "timer" && row.Sender.PID == 0
+		return row.Path == "timer" && row.PID == 0
 	case s.Name == "datagram":
-		return row.Origin.Path == "softirq NET_RX" && row.Sender.PID == 0
+		return row.Path == "softirq NET_RX" && row.PID == 0
 	case len(s.Syscalls) == 0:
 		return true
 	case s.Name == "timestamp":
 		// A kworker sends for the thread.
-	case row.Sender.TID != r.TID:
+	case row.TID != r.TID:
 		return false // the Go runtime wakes threads, too
 	}
-	return row.Sender.PID == r.PID && slices.Contains(s.Syscalls, row.Origin.Syscall)
+	return row.PID == r.PID && slices.Contains(s.Syscalls, row.Syscall)
+}
+
+// TestTracer: the tests of the eBPF tracer pass on an isolated CPU, and none is skipped but the
+// one that compiles.
+func TestTracer(t *testing.T) {
+	g := &Guest{Kernel: Need(t, "6.12"), Options: []string{"isolcpus=managed_irq,domain," + Isolated}}
+	const program = "bin/ipibpf.test"
+	g.Files = map[string]string{program: build(t, "cmd/quietpatch/internal/ipibpf", true)}
+	g.Steps = []Step{{"tests", fmt.Sprintf("IPIBPF_VICTIM=%d %s -test.v -test.timeout 100s", victim, program)}}
+	out := boot(t, g).Steps["tests"]
+	skipped := strings.Count(out.Text, "--- SKIP") - strings.Count(out.Text, "--- SKIP: TestObject")
+	if out.Code != 0 || skipped > 0 || !strings.Contains(out.Text, "--- PASS: TestMembarrier") {
+		t.Errorf("code %d, %d skipped", out.Code, skipped)
+	}
+	t.Log(out.Text)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"syscall"
 )
 
 // Job is a scenario to run.
@@ -76,6 +77,7 @@ func Start(j Job) (*Process, error) {
 	p := &Process{cmd: exec.Command(exe)}
 	p.cmd.Env = slices.Concat(os.Environ(), quietRuntime, []string{jobEnv + "=" + string(text)})
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // what spins must not stay
 	if p.input, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}

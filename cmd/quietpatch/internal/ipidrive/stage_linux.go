@@ -146,15 +146,16 @@ func (s *spinner) spin(cpu int) {
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
 }
 
-// onCPU makes the goroutine's thread a real-time one on that CPU.
+// onCPU makes the goroutine's thread a real-time one on that CPU. The priority comes first: with
+// an ordinary one the thread could wait there for ever.
 func onCPU(cpu int, priority uint32) error {
 	runtime.LockOSThread()
-	if err := affinity.Pin(cpu); err != nil {
-		return fmt.Errorf("CPU %d: %w", cpu, err)
-	}
 	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority}
 	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
 		return fmt.Errorf("SCHED_FIFO: %w", err)
+	}
+	if err := affinity.Pin(cpu); err != nil {
+		return fmt.Errorf("CPU %d: %w", cpu, err)
 	}
 	return nil
 }
