@@ -30,6 +30,7 @@ type counter struct {
 	costs       map[costKey]*cost
 	interrupted map[ipi.Interrupted]*cost
 	selfIPIs    uint64
+	handler     uint64 // of IPIs for calls, as the last one said; all ones: not known yet
 }
 
 // self is whose IPIs of the start and stop are the tracer's own.
@@ -89,7 +90,7 @@ const worksMax = 8192
 
 func newCounter(opts ipitrace.Options, t *tasks) *counter {
 	return &counter{
-		opts: opts, from: math.MaxUint64, until: math.MaxUint64,
+		opts: opts, from: math.MaxUint64, until: math.MaxUint64, handler: math.MaxUint64,
 		names: newNames(), tasks: t, stacks: newStacks(),
 		cpus: make(map[int]*cpuState), works: make(map[uint64]who), running: make(map[int32]run),
 		rows: make(map[ipi.Key]*value), costs: make(map[costKey]*cost), interrupted: make(map[ipi.Interrupted]*cost),
@@ -165,7 +166,7 @@ func (c *counter) queue(s *cpuState, r *record) {
 	*slot = c.fill(s, r)
 	slot.cause, slot.addr = c.names.function(r.addr), r.addr
 	rec := c.record(slot, r, r.target, call(slot.cause))
-	rec.Handler = "generic_smp_call_function_single_interrupt" // kernel/smp.c, send_call_function_single_ipi
+	rec.Handler, rec.Callback = "generic_smp_call_function_single_interrupt", c.handler // kernel/smp.c, send_call_function_single_ipi
 	c.count(slot, r, &rec, 0, 1)
 }
 
@@ -187,6 +188,7 @@ func (c *counter) send(slot *slot, r *record, cpu int) {
 	kind := ipi.Resched
 	if r.addr != 0 {
 		kind = call(slot.cause)
+		c.handler = r.addr
 	}
 	rec := c.record(slot, r, cpu, kind)
 	rec.Mask = r.mask
@@ -201,7 +203,7 @@ func (c *counter) send(slot *slot, r *record, cpu int) {
 func (c *counter) record(slot *slot, r *record, cpu int, kind ipi.Kind) ipifilter.Record {
 	s := &slot.who.sender
 	return ipifilter.Record{
-		CPU: r.cpu, Target: cpu, PID: int32(s.TID), TGID: int32(s.PID), Comm: s.Thread,
+		CPU: r.cpu, Target: cpu, PID: int32(s.TID), TGID: int32(s.PID), Comm: s.Thread, Process: s.Comm,
 		Cause: slot.cause, Func: slot.addr, Kind: kind,
 	}
 }

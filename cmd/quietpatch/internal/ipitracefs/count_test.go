@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
@@ -261,6 +262,50 @@ func TestWanted(t *testing.T) {
 		c.add(slices.Clone(records))
 		if got := told(c); len(got) != test.want {
 			t.Errorf("%+v: got %q", test.opts, got)
+		}
+	}
+}
+
+// TestFilterOfBlamed: a filter looks at the one who is to blame, and at the cause of the IPI.
+func TestFilterOfBlamed(t *testing.T) {
+	records := slices.Concat([]record{
+		{ts: 5, pid: 10, what: taskNew, target: 11, comm: "chronyd/io", work: cloneThread},
+		{ts: 10, cpu: 0, pid: 11, what: workQueued, work: 77, addr: netstamp},
+		{ts: 20, cpu: 1, pid: 20, what: workStarts, work: 77, addr: netstamp},
+	}, sends(30, 1, 20, 0, syncCore, 2, 3), sends(40, 0, 30, 0, flush, 2))
+	for filter, want := range map[string]int{
+		"process == \"chronyd\"":            2,
+		"comm == \"chronyd/io\"":            2,
+		"comm ~ \"kworker*\"":               0,
+		"tgid == 10 && pid == 11":           2,
+		"pid == 20":                         0,
+		"cause == flush_tlb_func":           1,
+		"kind == tlb":                       1,
+		"cpu == 3":                          1,
+		"cpumask == CPUS{2-3} && cpu == 2":  1,
+		"CPU & CPUS{0}":                     1,
+		"callback == 0x4000":                3,
+		"callback == 0":                     0,
+		"callback.function == do_sync_core": 0,
+	} {
+		x, err := ipifilter.Parse(filter, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := makeFilters(nil, nil, x, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := smallCounter(ipitrace.Options{Filter: x})
+		c.full = f.full
+		c.add(slices.Clone(records))
+		ipis, calls := 0, 0
+		for _, r := range c.snapshot(0).Rows {
+			ipis += int(r.IPIs)
+			calls += int(r.Queued)
+		}
+		if ipis != want || want == 0 && calls > 0 {
+			t.Errorf("%s: got %d, want %d: %q", filter, ipis, want, told(c))
 		}
 	}
 }
