@@ -26,7 +26,7 @@ func (t *Tracer) chooseHooks() error {
 		return err
 	}
 	list := slices.DeleteFunc(slices.Clone(events), func(e event) bool {
-		return e.use == forCost && t.opts.NoCost && !t.opts.Interrupted
+		return e.use == forCost && t.opts.NoCost && !t.opts.Interrupted || e.use == forFollow && !t.opts.Follow
 	})
 	t.hooks = hooksFor(list, func(name string) bool { return hasTracepoint(spec, name) }, t.tuning.kprobes)
 	for _, h := range t.hooks {

@@ -23,6 +23,7 @@ const (
 	queues               // calls
 	forOrigin            // these the tracer can do without
 	forCost
+	forFollow
 )
 
 const (
@@ -32,6 +33,7 @@ const (
 	noIRQ     = "IPIs from device interrupts are blamed on the thread that was interrupted."
 	noCost    = "What interrupts cost the victims is not known, or not all of it."
 	noCause   = "Which cause a cost belongs to is not known: each call costs the average of all."
+	noFollow  = "Processes that are started by those asked for are not followed."
 	noIRQWork = "Interrupts for irq_work are not counted."
 	noIPIs    = "IPIs are not counted."
 	noCalls   = "Queued calls and the causes of IPIs are not known."
@@ -63,6 +65,7 @@ var events = []event{
 	{"timer_entry", "local_timer_entry", forOrigin, noTimer, nil},
 	{"irq_exit", "irq_handler_exit", forOrigin, noIRQ, nil},
 	{"irq_entry", "irq_handler_entry", forOrigin, noIRQ, nil},
+	{"forked", "sched_process_fork", forFollow, noFollow, nil},
 	{"call_runs", "csd_function_entry", forCost, noCause, nil},
 	{"single_exit", "call_function_single_exit", forCost, noCost, nil},
 	{"single_entry", "call_function_single_entry", forCost, noCost, nil},

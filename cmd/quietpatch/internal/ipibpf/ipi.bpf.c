@@ -288,22 +288,25 @@ inline_always void nobody(struct origin *o)
 	o->nr = -1;
 }
 
-/* number is that of a thread in the tracer's PID namespace, 0 if it is not in there
+/* number_of is that of a thread in the tracer's PID namespace, 0 if it is not in there
  * (include/linux/pid.h). first is its number in the first namespace.
  */
-inline_always u32 number(struct task_struct *t, u32 first)
+inline_always u32 number_of(struct pid *p, u32 first)
 {
-	u32 level = ns_level;
+	u32 level = ns_level, own = 0;
 	struct upid in = {};
-	struct pid *p;
 
 	if (!level)
 		return first;
-	p = t->thread_pid;
-	if (!p || p->level < level)
+	if (!p || bpf_probe_read_kernel(&own, sizeof(own), &p->level) || own < level)
 		return 0;
 	bpf_probe_read_kernel(&in, sizeof(in), (char *)&p->numbers + level * sizeof(in));
 	return (u64)in.ns == ns ? in.nr : 0;
+}
+
+inline_always u32 number(struct task_struct *t, u32 first)
+{
+	return ns_level ? number_of(t->thread_pid, first) : first;
 }
 
 /* until_zero keeps the bytes before the first that is 0: that, and maybe some behind it, lose their
@@ -1096,6 +1099,32 @@ int softirq_exit(void *ctx)
 
 	if (c)
 		c->soft = 0;
+	return 0;
+}
+
+/* sched_process_fork(parent, child): the children of processes that were asked for are, too. Threads
+ * have the number of their process.
+ */
+SEC("raw_tracepoint/sched_process_fork")
+int forked(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *parent = bpf_get_current_task_btf(), *child = (void *)ctx->args[1];
+	u32 from = number(parent->group_leader, parent->tgid), to = 0, first = 0;
+	u8 *as = bpf_map_lookup_elem(&tgids, &from), asked = 1;
+	struct pid *p = 0;
+
+	if (!as || !(*as & 1))
+		return 0;
+	bpf_probe_read_kernel(&first, sizeof(first), &child->tgid);
+	if (first == parent->tgid)
+		return 0;
+	bpf_probe_read_kernel(&p, sizeof(p), &child->thread_pid);
+	to = number_of(p, first);
+	as = bpf_map_lookup_elem(&tgids, &to);
+	if (as)
+		asked |= *as;
+	if (to && bpf_map_update_elem(&tgids, &to, &asked, BPF_ANY))
+		__sync_fetch_and_add(&lost, 1);
 	return 0;
 }
 

@@ -44,6 +44,19 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestFollow: the driver is started after the tracer, by a process that was asked for.
+func TestFollow(t *testing.T) {
+	const n = 50
+	for _, follow := range []bool{true, false} {
+		tr := open(t, ipitrace.Options{TGIDs: []int32{int32(os.Getpid())}, Follow: follow})
+		pid := driveExactly(t, "membarrier", n, n)
+		got := sum(t, closed(t, tr), func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
+		if want := uint64(n) * uint64(flag(follow)); got.IPIs != want {
+			t.Errorf("follow %v: got %d, want %d", follow, got.IPIs, want)
+		}
+	}
+}
+
 const insideEnv = "IPIBPF_INSIDE"
 
 // TestNamespace runs TestInside in another PID namespace.
@@ -81,6 +94,8 @@ func TestInside(t *testing.T) {
 	if pid := os.Getpid(); pid != 1 {
 		t.Fatalf("process %d, expected 1", pid)
 	}
+	TestFollow(t)
+	TestOwn(t)
 	const n = 50
 	for _, other := range []bool{false, true} {
 		for _, filter := range []bool{false, true} {

@@ -132,7 +132,10 @@ func (t *Tracer) load() error {
 
 // sizes makes the tables as large as they need to be.
 func (t *Tracer) sizes(spec *ebpf.CollectionSpec) {
-	const perVictim = 256
+	const (
+		perVictim = 256
+		followed  = 1 << 16
+	)
 	rows := spec.Maps["rows"]
 	rows.MaxEntries = max(rows.MaxEntries, uint32(t.opts.Victims.And(ipi.Below(t.cpus)).Len())*perVictim)
 	if t.tuning.rows > 0 {
@@ -140,6 +143,9 @@ func (t *Tracer) sizes(spec *ebpf.CollectionSpec) {
 	}
 	if !t.opts.Stacks {
 		spec.Maps["stacks"].MaxEntries = 1
+	}
+	if t.opts.Follow {
+		spec.Maps["tgids"].MaxEntries = followed
 	}
 	if !t.opts.Interrupted {
 		spec.Maps["interrupted"].MaxEntries = 1
