@@ -160,8 +160,9 @@ func TestStats(t *testing.T) {
 			if victims.Has(cpu) && cpu != sender {
 				want = cycles * perCycle
 			}
-			// A CPU that has not yet run what was queued before is not interrupted again.
-			if got.Queued != want || got.IPIs > want || got.IPIs < want*9/10 {
+			// A CPU that has not yet run what was queued before is not interrupted again, and one that
+			// idles may look by itself.
+			if got.Queued != want || got.IPIs > want || cpu == victim && got.IPIs < want*9/10 {
 				t.Errorf("victims %v, CPU %d: got %+v, want %d", victims, cpu, got, want)
 			}
 		}
