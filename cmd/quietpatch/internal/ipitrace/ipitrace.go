@@ -9,7 +9,7 @@ import (
 type Options struct {
 	Victims ipi.CPUs // nil: all
 	Senders ipi.CPUs // nil: all
-	// TGIDs and PIDs are processes and threads as the first PID namespace numbers them. An
+	// TGIDs and PIDs are processes and threads as the tracer's own PID namespace numbers them. An
 	// IPI counts if one of them is to blame or, in a thread, sends it itself. nil: all.
 	TGIDs, PIDs []int32
 	Follow      bool // the processes that those of TGIDs start, too
