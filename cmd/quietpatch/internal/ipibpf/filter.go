@@ -42,14 +42,9 @@ func planFor(x *ipifilter.Expr, cpus int, s *symbols) (*plan, error) {
 	}
 	var rows []*ipifilter.Expr
 	for _, part := range rest.Parts() {
-		t, err := c.tree(part.Tree())
+		err := p.add(c, inKernel, part)
 		if err == nil {
-			with := &tree{kind: ipifilter.AllOf, kids: append(inKernel.kids[:len(inKernel.kids):len(inKernel.kids)], t)}
-			var program program
-			if program, err = c.compile(with); err == nil {
-				inKernel, p.program = with, program
-				continue
-			}
+			continue
 		}
 		if part.Uses(ipifilter.CPU) || part.Uses(ipifilter.Mask) {
 			return nil, fmt.Errorf("filter: %s: %w; rows do not have CPU and cpumask: compare those apart, joined by &&", part, err)
@@ -58,6 +53,22 @@ func planFor(x *ipifilter.Expr, cpus int, s *symbols) (*plan, error) {
 	}
 	p.rows = ipifilter.Join(rows...)
 	return p, nil
+}
+
+// add makes the kernel evaluate a part of the filter, too, or changes nothing.
+func (p *plan) add(c compiler, inKernel *tree, part *ipifilter.Expr) error {
+	t, err := c.tree(part.Tree())
+	if err != nil {
+		return err
+	}
+	inKernel.kids = append(inKernel.kids, t)
+	program, err := c.compile(inKernel)
+	if err != nil {
+		inKernel.kids = inKernel.kids[:len(inKernel.kids)-1]
+		return err
+	}
+	p.program = program
+	return nil
 }
 
 // tree is a filter of what the kernel's side can compare.

@@ -90,7 +90,7 @@ func TestObject(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"doc.go", "ipi.bpf.c", "ipi.bpf.h"} {
+	for _, name := range []string{"doc.go", "ipi.bpf.c", "ipi.bpf.h", "filter.bpf.h"} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

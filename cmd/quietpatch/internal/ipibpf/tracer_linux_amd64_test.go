@@ -116,6 +116,38 @@ func TestMunmap(t *testing.T) {
 	}
 }
 
+// TestSingle: calls for one CPU are counted once, also where two kprobes see them.
+func TestSingle(t *testing.T) {
+	const n = 200
+	tr := open(t, ipitrace.Options{})
+	pid := driveExactly(t, "membarrier-rseq", n, n)
+	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
+		return r.Kind == ipi.Call && r.Cause == "ipi_rseq" && r.Sender.PID == pid && r.Origin.Syscall == "membarrier"
+	})
+	if got.IPIs != n || got.Queued != n {
+		t.Errorf("got %+v, want %d", got, n)
+	}
+}
+
+// TestWakeup: what wakes a thread on an idle CPU has no function of its own; the kernel says which. Where
+// CPUs share a cache the kernel sends a reschedule.
+func TestWakeup(t *testing.T) {
+	const n = 50
+	tr := open(t, ipitrace.Options{})
+	started := start(t, "futex-idle", n)
+	started.finish(t)
+	s := closed(t, tr)
+	of := func(kind ipi.Kind, cause string) ipi.Row {
+		return sum(t, s, func(r *ipi.Row) bool {
+			return r.Kind == kind && r.Cause == cause && r.Sender.PID == started.PID() && r.Origin.Syscall == "futex"
+		})
+	}
+	calls, rescheds := of(ipi.Call, "sched_ttwu_pending"), of(ipi.Resched, "")
+	if sent := calls.IPIs + rescheds.IPIs; calls.IPIs > calls.Queued || sent > n || sent < n/2 {
+		t.Errorf("got %d calls, %d IPIs for them, %d rescheds, want %d wakeups", calls.Queued, calls.IPIs, rescheds.IPIs, n)
+	}
+}
+
 // TestStats: every CPU that is watched is told to serialize, with an IPI to one of them
 // or, from three CPUs on, to several at once.
 func TestStats(t *testing.T) {
