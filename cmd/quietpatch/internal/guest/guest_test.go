@@ -205,7 +205,7 @@ func compare(t *testing.T, s *ipidrive.Scenario, r *run) {
 func (r *run) count(t *testing.T, s *ipidrive.Scenario) (got, all ipidrive.Received) {
 	for _, row := range r.report.Rows {
 		t.Logf("%s %s: %d IPIs, %d queued, by %s %d/%d, %s", row.Kind, row.Cause, row.IPIs, row.Queued, row.Comm, row.PID, row.TID, row.Origin)
-		ours := row.Kind == s.Kind && row.Cause == s.Cause && from(s, &row, &r.result)
+		ours := row.Kind == s.Kind && row.Cause == s.Cause && from(s, &row, &r.result, strings.HasPrefix(r.report.Mode, "tracefs"))
 		switch row.Kind {
 		case ipi.Call, ipi.TLB:
 			all.Calls += row.IPIs
@@ -223,7 +223,7 @@ func (r *run) count(t *testing.T, s *ipidrive.Scenario) (got, all ipidrive.Recei
 }
 
 // from reports whether the row comes from where the scenario sends from.
-func from(s *ipidrive.Scenario, row *ipireport.JSONRow, r *ipidrive.Result) bool {
+func from(s *ipidrive.Scenario, row *ipireport.JSONRow, r *ipidrive.Result, stacks bool) bool {
 	switch {
 	case s.Name == "timer":
 		return row.Path == "timer" && row.PID == 0
@@ -236,7 +236,9 @@ func from(s *ipidrive.Scenario, row *ipireport.JSONRow, r *ipidrive.Result) bool
 	case row.TID != r.TID:
 		return false // the Go runtime wakes threads, too
 	}
-	return row.PID == r.PID && slices.Contains(s.Syscalls, row.Syscall)
+	// The tracefs backend takes system calls from stacks, which it does not always see to their ends.
+	unknown := stacks && row.Syscall == ""
+	return row.PID == r.PID && (unknown || slices.Contains(s.Syscalls, row.Syscall))
 }
 
 // TestTracer: the tests of the eBPF tracer pass on an isolated CPU, and none is skipped but the

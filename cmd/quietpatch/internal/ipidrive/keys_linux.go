@@ -7,24 +7,40 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 )
 
 // timestamp turns the key of network time stamps on and off. Both go through a workqueue,
 // for which it waits: else the second undoes the first before that begins.
-func timestamp(*stage) error {
+func timestamp(s *stage) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		return err
 	}
+	before := interrupts.Read()
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMP, 1); err != nil {
 		return err
 	}
-	pause(settle)
+	s.awaitFlip(before)
+	before = interrupts.Read()
 	if err := unix.Close(fd); err != nil {
 		return err
 	}
-	pause(settle)
+	s.awaitFlip(before)
 	return nil
+}
+
+// awaitFlip waits until the kworker has patched the kernel's text, for a while: if another
+// socket holds the key, it does not.
+func (s *stage) awaitFlip(before interrupts.Reading) {
+	const tries = 10
+	for range tries {
+		pause(settle)
+		if receivedSince(before, s.Victim).Calls >= callsPerFlip {
+			return
+		}
+	}
 }
 
 // Both sysctls turn a key of the scheduler's or of BPF's statistics.

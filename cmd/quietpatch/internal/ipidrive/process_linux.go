@@ -26,6 +26,7 @@ type Result struct {
 	Received
 	PID     int    `json:"pid"`
 	TID     int    `json:"tid"`               // of the thread that acted
+	TookNS  int64  `json:"took_ns"`           // of all turns
 	Missing string `json:"missing,omitempty"` // what the machine lacks for the scenario, which did not run then
 }
 

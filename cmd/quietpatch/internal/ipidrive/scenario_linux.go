@@ -33,11 +33,13 @@ func (r Received) Times(n int) Received {
 	return Received{r.Calls * uint64(n), r.Flushes * uint64(n), r.Rescheds * uint64(n)}
 }
 
+// callsPerFlip of a key: text is patched in three steps (arch/x86/kernel/alternative.c).
+const callsPerFlip = 3
+
 // Scenarios returns all of them. What they send was measured on Linux 6.1, 6.12 and 6.18.
-// Three calls per flip of a key: text is patched in three steps (arch/x86/kernel/alternative.c).
 func Scenarios() []Scenario {
 	const patched = "do_sync_core"
-	flips := func(n uint64) Received { return Received{Calls: 3 * n} }
+	flips := func(n uint64) Received { return Received{Calls: callsPerFlip * n} }
 	return []Scenario{
 		{
 			Name: "timestamp", Does: "SO_TIMESTAMP on and, by close, off", Kind: ipi.Call, Cause: patched, Syscalls: []string{"setsockopt", "close"},

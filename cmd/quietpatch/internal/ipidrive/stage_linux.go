@@ -39,6 +39,7 @@ type stage struct {
 	spin  *spinner     // nil if the victim idles
 	woken atomic.Int64 // times that the waiting thread woke up
 	turns int64        // done
+	took  time.Duration
 }
 
 // missing is what the machine lacks. It is no failure.
@@ -55,7 +56,9 @@ func run(j Job) (Result, error) {
 	runtime.LockOSThread()
 	r := Result{Job: j, PID: os.Getpid(), TID: unix.Gettid()}
 	var err error
-	r.Received, err = perform(&stage{Job: j}, &sc)
+	s := &stage{Job: j}
+	r.Received, err = perform(s, &sc)
+	r.TookNS = int64(s.took)
 	var m missing
 	if errors.As(err, &m) {
 		r.Missing, err = string(m), nil
@@ -83,12 +86,14 @@ func perform(s *stage, sc *Scenario) (got Received, err error) {
 	}
 	pause(10 * settle) // threads of the runtime look for work after the setup
 	before := interrupts.Read()
+	begin := time.Now()
 	for range s.Turns {
 		if err := sc.turn(s); err != nil {
 			return got, err
 		}
 		s.turns++
 	}
+	s.took = time.Since(begin)
 	if sc.after != nil {
 		err = sc.after(s)
 	}
