@@ -92,10 +92,7 @@ func newJudge(t *testing.T, p program) judge {
 	}
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
-		if c := Check(); !c[1].OK {
-			t.Skipf("no eBPF: %v", err)
-		}
-		t.Fatal(err)
+		failOrSkip(t, err)
 	}
 	t.Cleanup(coll.Close)
 	return judge{coll, possibleCPUs()}
@@ -273,10 +270,7 @@ func TestFilterNothing(t *testing.T) {
 	for _, expr := range []string{"cpu == 0 && cpu == 1", "CPU == 0 && CPU == 1", "pid == 1 && pid == 2"} {
 		tr, err := openWith(ipitrace.Options{Filter: mustFilter(t, expr)}, tuned)
 		if err != nil {
-			if c := Check(); !c[1].OK {
-				t.Skip(err)
-			}
-			t.Fatalf("%s: %v", expr, err)
+			failOrSkip(t, fmt.Errorf("%s: %w", expr, err))
 		}
 		if s, err := tr.Close(); err != nil || len(s.Rows) > 0 {
 			t.Errorf("%s: %v, rows %v", expr, err, s.Rows)

@@ -36,11 +36,22 @@ func openSmall(t testing.TB, opts ipitrace.Options, rowsMax uint32) *Tracer {
 	start := time.Now()
 	tr, err := openWith(opts, tuning{rows: rowsMax, kprobes: tuned.kprobes})
 	if err != nil {
-		t.Skipf("no eBPF: %v", err)
+		failOrSkip(t, err)
 	}
 	t.Logf("open: %v, %s, missing: %q", time.Since(start), tr.Mode(), tr.Missing())
 	t.Cleanup(func() { tr.Close() })
 	return tr
+}
+
+// failOrSkip skips a test if something is missing that the tracer needs.
+func failOrSkip(t testing.TB, err error) {
+	t.Helper()
+	for _, f := range Check() {
+		if f.Needed && !f.OK {
+			t.Skipf("%s: %s", f.Name, f.Why)
+		}
+	}
+	t.Fatal(err)
 }
 
 func closed(t *testing.T, tr *Tracer) ipi.Snapshot {
