@@ -11,8 +11,9 @@
 //	cmd/quietpatch/internal/guest/setup.sh
 //	QUIETPATCH_GUEST=require go test ./cmd/quietpatch/internal/guest
 //
-// Tests skip, and say what is missing, unless QUIETPATCH_GUEST is require: then they fail.
+// Tests skip, and say what is missing, unless QUIETPATCH_GUEST is require: then they fail. They take
+// minutes, and are left out by -short and if QUIETPATCH_GUEST is skip.
 //
-// Place in the flow: its own tests run the tests of ipibpf and the scenarios of ipidrive on
-// isolated CPUs of two kernels. Nothing else imports it; it is in no program.
+// Place in the flow: its own tests run the tests of ipibpf, and the scenarios of ipidrive
+// under the command trace, on isolated CPUs of two kernels. Nothing else imports it; it is in no program.
 package guest

@@ -1,14 +1,14 @@
 package ipidrive
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 )
 
 // timestamp turns the key of network time stamps on and off. Both go through a workqueue,
@@ -18,12 +18,12 @@ func timestamp(s *stage) error {
 	if err != nil {
 		return err
 	}
-	before := interrupts.Read()
+	before := s.calls()
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMP, 1); err != nil {
 		return err
 	}
 	s.awaitFlip(before)
-	before = interrupts.Read()
+	before = s.calls()
 	if err := unix.Close(fd); err != nil {
 		return err
 	}
@@ -33,14 +33,51 @@ func timestamp(s *stage) error {
 
 // awaitFlip waits until the kworker has patched the kernel's text, for a while: if another
 // socket holds the key, it does not.
-func (s *stage) awaitFlip(before interrupts.Reading) {
+func (s *stage) awaitFlip(before uint64) {
 	const tries = 10
 	for range tries {
 		pause(settle)
-		if receivedSince(before, s.Victim).Calls >= callsPerFlip {
+		if s.calls()-before >= callsPerFlip {
 			return
 		}
 	}
+}
+
+// openInterrupts is for calls.
+func openInterrupts(s *stage) error {
+	fd, err := unix.Open("/proc/interrupts", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	s.fds = append(s.fds, fd)
+	s.text = bytes.Repeat([]byte{' '}, 64<<10)
+	return err
+}
+
+// calls reads how many calls the victim has received. It allocates nothing, as package interrupts
+// does: memory that is touched for the first time can interrupt the other threads of a process.
+func (s *stage) calls() (n uint64) {
+	size := 0
+	for size < len(s.text) {
+		some, _, _ := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(s.fds[0]), uintptr(unsafe.Pointer(&s.text[size])), uintptr(len(s.text)-size), uintptr(size), 0, 0)
+		if int(some) <= 0 {
+			break
+		}
+		size += int(some)
+	}
+	_, row, _ := bytes.Cut(s.text[:size], []byte("CAL:"))
+	column := 0
+	for i, c := range row {
+		switch {
+		case c >= '0' && c <= '9':
+			if column == s.Victim {
+				n = 10*n + uint64(c-'0')
+			}
+		case i > 0 && row[i-1] != ' ':
+			column++
+		}
+		if column > s.Victim {
+			break
+		}
+	}
+	return n
 }
 
 // Both sysctls turn a key of the scheduler's or of BPF's statistics.

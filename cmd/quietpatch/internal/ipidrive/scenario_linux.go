@@ -43,7 +43,7 @@ func Scenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "timestamp", Does: "SO_TIMESTAMP on and, by close, off", Kind: ipi.Call, Cause: patched, Syscalls: []string{"setsockopt", "close"},
-			PerTurn: flips(2), Exact: true, turn: timestamp,
+			PerTurn: flips(2), Exact: true, setup: openInterrupts, turn: timestamp,
 		},
 		{
 			Name: "stats", Does: "kernel.bpf_stats_enabled on and off", Kind: ipi.Call, Cause: patched, Syscalls: []string{"write"},

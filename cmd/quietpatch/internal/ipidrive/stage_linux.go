@@ -36,6 +36,7 @@ type stage struct {
 	to    unix.Sockaddr
 	futex uint32
 	read  [8]byte
+	text  []byte       // of /proc/interrupts
 	spin  *spinner     // nil if the victim idles
 	woken atomic.Int64 // times that the waiting thread woke up
 	turns int64        // done
