@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
 // Check looks which means exist here. It changes nothing and starts no event.
@@ -20,7 +21,7 @@ func Check() []ipitrace.Finding {
 		Name: "BTF", OK: err == nil, Needed: true, Why: why(err),
 		Lost: "everything: the programs do not know where the kernel keeps its fields",
 	}, checkLoad()}
-	symbols, hidden := readSymbols()
+	symbols, hidden := kallsyms.Read()
 	for _, e := range events {
 		found = append(found, checkEvent(spec, e, symbols))
 	}
@@ -48,7 +49,7 @@ func checkLoad() ipitrace.Finding {
 }
 
 // checkEvent looks for an event's raw tracepoint, and for the functions that can stand in for it.
-func checkEvent(spec *btf.Spec, e event, s *symbols) ipitrace.Finding {
+func checkEvent(spec *btf.Spec, e event, s *kallsyms.Table) ipitrace.Finding {
 	f := ipitrace.Finding{Name: "event " + e.tracepoint, Needed: e.use <= queues, Lost: e.lost}
 	if spec == nil {
 		f.Why = "not known without BTF"
@@ -74,7 +75,7 @@ func checkEvent(spec *btf.Spec, e event, s *symbols) ipitrace.Finding {
 }
 
 // checkProbes looks whether the kernel has kprobes and the functions.
-func checkProbes(probes []probe, s *symbols) error {
+func checkProbes(probes []probe, s *kallsyms.Table) error {
 	const source = "/sys/bus/event_source/devices/kprobe" // perf_event_open(2), dynamic PMU
 	if _, err := os.Stat(source); err != nil {
 		return fmt.Errorf("%w (CONFIG_KPROBE_EVENTS)", err)
@@ -83,15 +84,15 @@ func checkProbes(probes []probe, s *symbols) error {
 		return nil // the names are known to the kernel all the same
 	}
 	for _, p := range probes {
-		if p.needed && s.named(p.function) == nil {
+		if p.needed && s.Named(p.function) == nil {
 			return fmt.Errorf("there is no function %s", p.function)
 		}
 	}
 	return nil
 }
 
-func checkSymbols(s *symbols, err error) ipitrace.Finding {
-	f := ipitrace.Finding{Name: kallsymsFile, OK: err == nil, Lost: "names of functions, and the kind tlb"}
+func checkSymbols(s *kallsyms.Table, err error) ipitrace.Finding {
+	f := ipitrace.Finding{Name: kallsyms.File, OK: err == nil, Lost: "names of functions, and the kind tlb"}
 	if err != nil {
 		f.Why = err.Error()
 	} else {

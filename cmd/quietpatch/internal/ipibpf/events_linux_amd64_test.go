@@ -8,6 +8,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
 // TestHooks: raw tracepoints where the kernel has them, kprobes where not.
@@ -53,13 +54,13 @@ func TestHooks(t *testing.T) {
 // TestProbes counts by kprobes, or says what is missing for that.
 func TestProbes(t *testing.T) {
 	const n = 100
-	symbols, err := readSymbols()
+	symbols, err := kallsyms.Read()
 	if err != nil {
 		t.Skip(err)
 	}
 	for _, e := range events {
 		for _, p := range e.probes {
-			t.Logf("%s: %d", p.function, len(symbols.named(p.function)))
+			t.Logf("%s: %d", p.function, len(symbols.Named(p.function)))
 		}
 	}
 	missing := checkProbes(events[0].probes, symbols)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
 // callHandler is what an IPI for a function call runs, the callback of its event (kernel/smp.c).
@@ -24,12 +25,12 @@ type plan struct {
 // planFor divides a filter: CPUs and threads are sets; comparisons of numbers and names are for the
 // kernel; patterns, and functions that the kernel does not have yet, are for the reader if
 // they look only at what rows have.
-func planFor(x *ipifilter.Expr, cpus int, s *symbols) (*plan, error) {
+func planFor(x *ipifilter.Expr, cpus int, s *kallsyms.Table) (*plan, error) {
 	p := &plan{}
 	var rest *ipifilter.Expr
 	p.sets, rest = ipifilter.Lower(x, cpus)
 	if s == nil && (x.Uses(ipifilter.Cause) || x.Uses(ipifilter.Kind)) {
-		return nil, fmt.Errorf("filter: cause and kind cannot be compared: %w", errHidden)
+		return nil, fmt.Errorf("filter: cause and kind cannot be compared: %w", kallsyms.ErrHidden)
 	}
 	c := compiler{symbols: s}
 	inKernel := &tree{kind: ipifilter.AllOf}
@@ -79,7 +80,7 @@ type tree struct {
 	set  ipi.CPUs // of the leaf; not in the step yet
 }
 
-type compiler struct{ symbols *symbols }
+type compiler struct{ symbols *kallsyms.Table }
 
 var (
 	errPattern = errors.New("the kernel's side has no patterns")
@@ -200,7 +201,7 @@ func (c compiler) cause(name string) (*tree, error) {
 		return c.function(ipifilter.EQ, 0), nil
 	}
 	var kids []*tree
-	for _, addr := range c.symbols.named(name) {
+	for _, addr := range c.symbols.Named(name) {
 		kids = append(kids, c.function(ipifilter.EQ, addr))
 	}
 	if kids == nil {
@@ -211,7 +212,7 @@ func (c compiler) cause(name string) (*tree, error) {
 
 func (c compiler) kind(k ipi.Kind) *tree {
 	var flushes []*tree
-	for _, addr := range c.symbols.named(flushFunction) {
+	for _, addr := range c.symbols.Named(flushFunction) {
 		flushes = append(flushes, c.function(ipifilter.EQ, addr))
 	}
 	calls := number(fieldKind, ipifilter.EQ, uint64(kindCall))
@@ -238,7 +239,7 @@ func byKind(calls, others bool) *tree {
 
 // callback compares the handler's address, which is the same for all calls, and 0 for the rest.
 func (c compiler) callback(x *ipifilter.Tree) (*tree, error) {
-	handler := c.symbols.named(callHandler)
+	handler := c.symbols.Named(callHandler)
 	if len(handler) == 0 && x.Num != 0 {
 		return nil, fmt.Errorf("the address of %s is not known", callHandler)
 	}

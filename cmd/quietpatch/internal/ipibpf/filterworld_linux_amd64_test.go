@@ -3,9 +3,11 @@ package ipibpf
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
 // The kernel of these tests: g stands at two places, and h has two names.
@@ -18,14 +20,17 @@ const (
 	addrHandler = 0xffffffff81006000
 )
 
-func worldSymbols() *symbols {
-	return &symbols{
-		addrs: []uint64{addrF, addrG, addrH, addrH, addrG2, addrFlush, addrHandler},
-		names: []string{"f", "g", "h", "alias", "g", flushFunction, callHandler},
+func worldSymbols() *kallsyms.Table {
+	text := fmt.Sprintf("%x T f\n%x T g\n%x T h\n%x T alias\n%x T g\n%x t %s.cold\n%x T %s\n",
+		addrF, uint64(addrG), uint64(addrH), uint64(addrH), uint64(addrG2), uint64(addrFlush), flushFunction, uint64(addrHandler), callHandler)
+	s, err := kallsyms.Parse(strings.NewReader(text))
+	if err != nil {
+		panic(err)
 	}
+	return s
 }
 
-// event is what the kernel's side sees of an IPI or a call.
+// sent is what the kernel's side sees of an IPI or a call.
 type sent struct {
 	key    rawKey
 	sender int

@@ -8,13 +8,14 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
 )
 
 // names turns what the kernel has as numbers into names, and remembers them: a process
 // can be gone when it is asked for again.
 type names struct {
-	symbols  *symbols
+	symbols  *kallsyms.Table
 	read     int // how often the symbols were
 	words    []string
 	tells    map[string]bool
@@ -44,10 +45,10 @@ const rereads = 4
 
 // function names the function at an address.
 func (n *names) function(addr uint64) string {
-	name, ok := n.symbols.at(addr)
+	name, ok := n.symbols.At(addr)
 	for !ok && n.read < rereads {
 		n.load()
-		name, ok = n.symbols.at(addr)
+		name, ok = n.symbols.At(addr)
 	}
 	if !ok {
 		return fmt.Sprintf("%#x", addr)
@@ -60,7 +61,7 @@ func (n *names) returnsTo(addr uint64) string {
 	if n.symbols == nil && n.read < rereads {
 		n.load()
 	}
-	name, ok := n.symbols.around(addr - 1)
+	name, ok := n.symbols.Around(addr - 1)
 	if !ok {
 		return fmt.Sprintf("%#x", addr)
 	}
@@ -72,7 +73,7 @@ func (n *names) address(function string) uint64 {
 	if n.symbols == nil && n.read < rereads {
 		n.load()
 	}
-	if found := n.symbols.named(function); found != nil {
+	if found := n.symbols.Named(function); found != nil {
 		return found[0]
 	}
 	return 0
@@ -80,7 +81,7 @@ func (n *names) address(function string) uint64 {
 
 func (n *names) load() {
 	n.read++
-	if s, err := readSymbols(); err == nil {
+	if s, err := kallsyms.Read(); err == nil {
 		n.symbols = s
 	} else {
 		n.read = rereads

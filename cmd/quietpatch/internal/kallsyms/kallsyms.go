@@ -102,6 +102,19 @@ func (s *Table) At(addr uint64) (string, bool) {
 	return s.names[i], true
 }
 
+// Named returns where the functions of a name begin, for those of which At returns the name.
+func (s *Table) Named(name string) (addrs []uint64) {
+	if s == nil {
+		return nil
+	}
+	for i, addr := range s.addrs {
+		if s.names[i] == name && (i == 0 || s.addrs[i-1] != addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
+}
+
 // Around returns the function that an address is in.
 func (s *Table) Around(addr uint64) (string, bool) {
 	if s == nil {

@@ -2,6 +2,7 @@ package kallsyms
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -37,8 +38,11 @@ ffffffff81000080 t after_the_module
 			t.Errorf("%#x: got %q, %q, want %+v", test.addr, at, around, test)
 		}
 	}
+	if got := s.Named("flush_tlb_func"); !slices.Equal(got, []uint64{0xffffffff81000040}) || s.Named("jiffies") != nil {
+		t.Errorf("flush_tlb_func begins at %#x", got)
+	}
 	var none *Table
-	if _, ok := none.At(1); ok {
+	if _, ok := none.At(1); ok || none.Named("late") != nil {
 		t.Error("no symbols name something")
 	}
 	if _, err := Parse(strings.NewReader("0000000000000000 T _stext\n")); !errors.Is(err, ErrHidden) {
