@@ -32,7 +32,6 @@ type stage struct {
 	Job
 	page  []byte
 	fds   []int
-	file  *os.File
 	to    unix.Sockaddr
 	futex uint32
 	read  [8]byte

@@ -53,7 +53,7 @@ func build(t *testing.T, pkg string, test bool) string {
 		args = []string{"test", "-c", "-o", path, module + pkg}
 	}
 	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v: %s", args, err, text)
 	}
