@@ -15,7 +15,7 @@ import (
 func TestPanic(t *testing.T) {
 	g := &Guest{Kernel: Need(t, "6.12"), Steps: []Step{{"first", "echo one; false"}, {"crash", "echo c >/proc/sysrq-trigger"}, {"last", "true"}}}
 	out, err := g.Run(t.Context())
-	if err == nil || errors.Is(err, errQEMU) || !strings.Contains(err.Error(), "sysrq triggered crash") {
+	if err == nil || errors.Is(err, errQEMU) || !strings.Contains(err.Error(), "panicked") || !strings.Contains(err.Error(), "sysrq triggered crash") {
 		t.Errorf("expected the panic, found %v", err)
 	}
 	if first := out.Steps["first"]; out.Retried != "" || first.Code != 1 || strings.TrimSpace(first.Text) != "one" || len(out.Steps) != 1 {

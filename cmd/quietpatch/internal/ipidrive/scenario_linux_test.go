@@ -20,11 +20,16 @@ func TestScenarios(t *testing.T) {
 	const turns, tries = 20, 5
 	for _, s := range Scenarios() {
 		t.Run(s.Name, func(t *testing.T) {
+			seen := make(map[Received]bool)
 			for try := 1; ; try++ {
 				r := drive(t, Job{Scenario: s.Name, Turns: turns, Victim: 1, Sender: 0})
 				t.Logf("%+v", r)
 				if !s.Exact || r.Calls == s.PerTurn.Calls*turns && r.Rescheds == s.PerTurn.Rescheds*turns {
 					return
+				}
+				seen[r.Received] = true
+				if try == tries && len(seen) == 1 {
+					t.Fatalf("received %+v each time, want %+v", r.Received, s.PerTurn.Times(turns))
 				}
 				if try == tries {
 					t.Skipf("in %d tries the CPU never received just %+v: others use it", tries, s.PerTurn.Times(turns))
