@@ -236,9 +236,38 @@ func from(s *ipidrive.Scenario, row *ipireport.JSONRow, r *ipidrive.Result, stac
 	case row.TID != r.TID:
 		return false // the Go runtime wakes threads, too
 	}
-	// The tracefs backend takes system calls from stacks, which it does not always see to their ends.
-	unknown := stacks && row.Syscall == ""
+	// The tracefs backend takes system calls from stacks, and does not know write by them.
+	unknown := stacks && row.Syscall == "" && row.Path == "" && s.Kind == ipi.Call
 	return row.PID == r.PID && (unknown || slices.Contains(s.Syscalls, row.Syscall))
+}
+
+// TestAssert: the exit code says whether isolated CPUs were left alone.
+func TestAssert(t *testing.T) {
+	g := &Guest{Kernel: Need(t, "6.12"), Options: Isolate()}
+	g.Files = map[string]string{
+		"bin/drive":      build(t, "cmd/quietpatch/internal/ipidrive/drive", false),
+		"bin/quietpatch": build(t, "cmd/quietpatch", false),
+	}
+	const assert = ": >/tmp/said; quietpatch trace --for 3s --json --assert '%s' >/tmp/report 2>>/tmp/said"
+	g.Steps = []Step{
+		{"alone", fmt.Sprintf(assert, "queued <= 0 && ipis(kind=tlb) <= 0 && ipis(kind=resched) <= 0") + "; code=$?; cat /tmp/report; exit $code"},
+		{"interrupted", fmt.Sprintf(assert, "ipis(cause=ipi_sync_core) <= 0") + ` &
+p=$!
+until grep -q watching /tmp/said; do kill -0 $p || break; sleep 0.1; done
+drive -scenario membarrier -turns 10 -victim 2 >/dev/null
+wait $p
+code=$?
+cat /tmp/report
+exit $code`},
+	}
+	out := boot(t, g)
+	for name, want := range map[string]int{"alone": 0, "interrupted": 1} {
+		var report ipireport.JSON
+		step := out.Steps[name]
+		if err := json.Unmarshal([]byte(step.Text), &report); err != nil || step.Code != want || report.Victims != "2-3" {
+			t.Errorf("%s: code %d, want %d, victims %s, %v: %s", name, step.Code, want, report.Victims, err, step.Text)
+		}
+	}
 }
 
 // TestTracer: the tests of the eBPF tracer pass on an isolated CPU, and none is skipped but the
