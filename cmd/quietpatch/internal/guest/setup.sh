@@ -39,8 +39,8 @@ sources() {
 	cat "$tmp"/etc/* 2>/dev/null | grep -q . || fail "no entry for $own in the sources of apt"
 }
 
-# apt runs one of its commands with these sources and folders of its own.
-apt() {
+# with_sources runs a command of apt with these sources, and with folders of its own.
+with_sources() {
 	local cmd=$1
 	shift
 	"$cmd" -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$tmp/etc" -o Dir::State::lists="$tmp/lists" \
@@ -49,10 +49,10 @@ apt() {
 
 kernel() {
 	local version=$1 package
-	package=$(apt apt-cache pkgnames "linux-image-$version" |
+	package=$(with_sources apt-cache pkgnames "linux-image-$version" |
 		grep -E "^linux-image-${version//./\\.}[.-][^ ]*-cloud-amd64\$" | sort -V | tail -n 1)
 	[ -n "$package" ] || fail "no kernel $version among the packages of $suites"
-	(cd "$tmp" && apt apt-get download "$package")
+	(cd "$tmp" && with_sources apt-get download "$package")
 	dpkg-deb --extract "$tmp/$package"_*.deb "$tmp/$version"
 	mv "$tmp/$version"/boot/vmlinuz-* "$cache/vmlinuz-$version"
 	echo "kernel $version: $package"
@@ -73,7 +73,7 @@ mkdir -p "$tmp/etc" "$tmp/lists/partial" "$tmp/cache"
 . /etc/os-release
 [ "${ID:-}" = debian ] || fail "kernels are taken from Debian's packages, and this is ${PRETTY_NAME:-not Debian}"
 sources "$VERSION_CODENAME"
-apt apt-get update
+with_sources apt-get update
 for version in "${missing[@]}"; do
 	kernel "$version"
 done
