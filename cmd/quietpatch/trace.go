@@ -32,7 +32,7 @@ A filter is an expression as those of the kernel's events:
   cpu & CPUS{2-3}              interrupted CPUs (cpumask: any of all that one IPI goes to)
   CPU & CPUS{0}                the CPU that sends
   pid == 1234, tgid == 1234    thread and process that are to blame
-  comm != "rcu_sched"          name of the thread; == and != or ~ with * and ?
+  comm != "rcu_sched"          name of the thread (process: of the process); == and != or ~ with * and ?
   cause == do_sync_core        function that the interrupted CPU has to run
   kind == tlb                  call, tlb, resched, irq_work, other
 
@@ -54,6 +54,7 @@ Exit codes: 0 all is well; 1 an assertion does not hold, the program has failed,
 type traceFlags struct {
 	cpus, filter, backend string
 	pids                  []string
+	follow                bool
 	lasts, interval       time.Duration
 	stacks, noCost        bool
 	interrupted, check    bool
@@ -99,6 +100,7 @@ func (f *traceFlags) add(cmd *cobra.Command) {
 	fs.DurationVar(&f.lasts, "for", 0, "how long to watch (default: until Ctrl-C)")
 	fs.StringVar(&f.filter, "filter", "", "count only IPIs for which this expression is true")
 	fs.StringSliceVar(&f.pids, "pid", nil, "count only what these processes send")
+	fs.BoolVar(&f.follow, "follow", false, "with --pid: also what processes send that these start from now on")
 	fs.StringVar(&f.record, "record", "", "write all that happens to this file, for trace report")
 	fs.StringVar(&f.serve, "serve", "", "serve /metrics for Prometheus, /json and a page on this loopback address")
 	fs.BoolVar(&f.stacks, "stacks", false, "walk the kernel's stack where an IPI is sent (2 us each)")
@@ -138,6 +140,9 @@ func (f *traceFlags) options() (trace.Options, error) {
 	}
 	if err := trace.CheckProcesses(o.Watch.TGIDs); err != nil {
 		return o, fmt.Errorf("--pid: %w", err)
+	}
+	if o.Watch.Follow = f.follow; f.follow && o.Watch.TGIDs == nil {
+		return o, errors.New("--follow goes with --pid")
 	}
 	o.Watch.Stacks = f.stacks || f.out.folded != ""
 	o.Watch.NoCost, o.Watch.Interrupted = f.noCost, f.interrupted

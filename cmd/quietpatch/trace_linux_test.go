@@ -1,12 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -165,12 +167,42 @@ func TestTraceProgram(t *testing.T) {
 		code   int
 	}{{"echo said", exitOK}, {"echo said; exit 3", exitFailed}} {
 		out, errs, code := runCommand(t, "trace", "--", "sh", "-c", tc.script)
-		if code != tc.code || !strings.HasPrefix(out, "said\n") || !strings.Contains(out, "watched is what process") {
+		if code != tc.code || !strings.HasPrefix(out, "said\n") || !strings.Contains(out, "and all that it starts") {
 			t.Errorf("%s: exit code %d, want %d\n%s%s", tc.script, code, tc.code, out, errs)
 		}
 	}
 	if out, errs, code := runCommand(t, "trace", "--json", "--", "sh", "-c", "echo said"); code != exitOK || !strings.HasPrefix(out, "{") || !strings.Contains(errs, "said\n") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// TestTraceFollow: what a program starts is watched, too.
+func TestTraceFollow(t *testing.T) {
+	if usable(t) == "" {
+		t.Skip("needs a backend: quietpatch trace --check says what is missing")
+	}
+	victim, sender := twoCPUs(t)
+	drive := filepath.Join(t.TempDir(), "drive")
+	if out, err := exec.Command("go", "build", "-o", drive, "./internal/ipidrive/drive").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	// The shell starts drive, and drive starts itself again.
+	script := fmt.Sprintf("%s -scenario membarrier -turns 100 -victim %d -sender %d; true", drive, victim, sender)
+	out, errs, code := runCommand(t, "trace", "--json", "--cpus", fmt.Sprint(victim), "--", "sh", "-c", script)
+	var report ipireport.JSON
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK {
+		t.Fatalf("exit code %d, %v\n%s%s", code, err, out, errs)
+	}
+	var sum uint64
+	for _, row := range report.Rows {
+		if row.Comm == "drive" && row.Cause == "ipi_sync_core" {
+			sum += row.IPIs
+		} else if row.Comm != "sh" && row.Comm != "drive" {
+			t.Errorf("not asked for: %+v", row)
+		}
+	}
+	if sum != 100 {
+		t.Errorf("%d IPIs, want 100: %+v", sum, report.Rows)
 	}
 }
 

@@ -92,7 +92,8 @@ func (r *tracing) load(program []string) error {
 		return err
 	}
 	r.options.Watch.TGIDs = append(r.options.Watch.TGIDs, int32(r.child.PID))
-	r.options.Notes = append(r.options.Notes, fmt.Sprintf("watched is what process %d sends: %q, without the processes that it starts", r.child.PID, program))
+	r.options.Watch.Follow = true
+	r.options.Notes = append(r.options.Notes, fmt.Sprintf("watched is what %q sends (process %d), and all that it starts", program, r.child.PID))
 	return nil
 }
 

@@ -25,6 +25,7 @@ func TestTraceUsage(t *testing.T) {
 		{[]string{"--pid", "x"}, "expected the number of a process"},
 		{[]string{"--pid", "0"}, "expected the number of a process"},
 		{[]string{"--pid", "1,2147483647"}, "--pid"},
+		{[]string{"--follow"}, "--follow goes with --pid"},
 		{[]string{"--interval", "1ns"}, "--interval"},
 		{[]string{"--for", "-1s"}, "--for"},
 		{[]string{"--top", "0"}, "--top"},
