@@ -54,7 +54,7 @@
 // The tracer itself interrupts all CPUs when it starts and stops, since the kernel patches its
 // code to turn events on and off. These IPIs are counted apart and are in no row.
 //
-// ipi_amd64.o is compiled from ipi.bpf.c by go generate with clang 19 (Debian: apt-get install clang-19
+// ipi_amd64.o is compiled from ipi.bpf.c, which includes the other *.bpf.h, by go generate with clang 19 (Debian: apt-get install clang-19
 // llvm-19) and is checked in: clang is not needed to build. It fits to any kernel with BTF (CO-RE).
 //
 // Place in the flow: package trace opens a [Tracer], which divides the filter by package

@@ -90,7 +90,11 @@ func TestObject(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"doc.go", "ipi.bpf.c", "ipi.bpf.h", "filter.bpf.h"} {
+	sources, err := filepath.Glob("*.bpf.[ch]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(sources, "doc.go") {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
