@@ -141,7 +141,8 @@ func TestSingle(t *testing.T) {
 }
 
 // TestWakeup: what wakes a thread on an idle CPU has no function of its own; the kernel says which. Where
-// CPUs share a cache the kernel sends a reschedule.
+// CPUs share a cache the kernel sends a reschedule. Other threads of the process wake each other, too, and
+// on a busy machine the CPU does not always idle.
 func TestWakeup(t *testing.T) {
 	const n = 50
 	tr := open(t, ipitrace.Options{})
@@ -154,7 +155,7 @@ func TestWakeup(t *testing.T) {
 		})
 	}
 	calls, rescheds := of(ipi.Call, "sched_ttwu_pending"), of(ipi.Resched, "")
-	if sent := calls.IPIs + rescheds.IPIs; calls.IPIs > calls.Queued || sent > n || sent < n/2 {
+	if sent := calls.IPIs + rescheds.IPIs; calls.IPIs > calls.Queued || sent > n+n/2 || sent < n/2 {
 		t.Errorf("got %d calls, %d IPIs for them, %d rescheds, want %d wakeups", calls.Queued, calls.IPIs, rescheds.IPIs, n)
 	}
 }
