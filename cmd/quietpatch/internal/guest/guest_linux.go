@@ -154,7 +154,7 @@ func parse(results []byte, steps map[string]StepOutput) (done bool) {
 
 // script is the first program of the guest.
 func (g *Guest) script() string {
-	const stepMost = time.Minute
+	const stepMost = 150 * time.Second
 	var b strings.Builder
 	b.WriteString(`#!/bin/busybox sh
 /bin/busybox --install -s /bin

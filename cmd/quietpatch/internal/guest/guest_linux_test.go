@@ -64,7 +64,7 @@ func build(t *testing.T, pkg string, test bool) string {
 // boot runs the guest and fails the test if that did not go well.
 func boot(t *testing.T, g *Guest) *Output {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	start := time.Now()
 	out, err := g.Run(ctx)
@@ -172,13 +172,12 @@ type run struct {
 	report ipireport.JSON
 }
 
-// compare holds what was traced against what was received and what was to be sent. A few IPIs of
-// others come, too: one that goes out just then is enough for two calls.
+// compare holds what was traced against what was received and what was to be sent.
 func compare(t *testing.T, s *ipidrive.Scenario, r *run) {
-	got, all := r.count(t, s)
+	got, all, queued := r.count(t, s)
 	received := r.result.Received
-	t.Logf("received %+v, traced %+v, of them the scenario's %+v; lost %d, self %d, %s, %q",
-		received, all, got, r.report.Lost, r.report.SelfIPIs, r.report.Mode, r.report.Notes)
+	t.Logf("received %+v, traced %+v, of them the scenario's %+v, %d queued; lost %d, self %d, %s, %q",
+		received, all, got, queued, r.report.Lost, r.report.SelfIPIs, r.report.Mode, r.report.Notes)
 	if received.Calls > all.Calls || received.Rescheds > all.Rescheds {
 		t.Errorf("received %+v, but only %+v were traced", received, all)
 	}
@@ -189,20 +188,26 @@ func compare(t *testing.T, s *ipidrive.Scenario, r *run) {
 		return
 	}
 	want := s.PerTurn.Times(r.result.Turns)
-	const others = 10
-	if s.Name == "timer" && got.Rescheds <= want.Rescheds+others {
+	const few = 10 // IPIs of others in the meantime
+	if s.Name == "timer" && got.Rescheds <= want.Rescheds+few {
 		got.Rescheds = min(got.Rescheds, want.Rescheds) // other timers wake threads there, too
 	}
-	if got.Calls != want.Calls || got.Rescheds != want.Rescheds {
-		t.Errorf("traced %+v, want %+v", got, want)
+	// Where another call was queued just before, one IPI is enough for both.
+	shared := int(want.Calls) - int(got.Calls)
+	others := int(received.Calls) - int(got.Calls)
+	if shared < 0 || shared > others || others > few || got.Rescheds != want.Rescheds {
+		t.Errorf("traced %+v, received %+v, want %+v", got, received, want)
 	}
-	if received.Calls < want.Calls || received.Calls > want.Calls+others || received.Rescheds < want.Rescheds || received.Rescheds > want.Rescheds+others {
+	if queued != want.Calls && r.report.Mode != "eBPF, kprobes" { // these do not see calls that need no IPI
+		t.Errorf("%d were queued, want %d", queued, want.Calls)
+	}
+	if received.Rescheds < want.Rescheds || received.Rescheds > want.Rescheds+few {
 		t.Errorf("received %+v, want %+v", received, want)
 	}
 }
 
-// count adds up what was traced: of the scenario, and all.
-func (r *run) count(t *testing.T, s *ipidrive.Scenario) (got, all ipidrive.Received) {
+// count adds up what was traced: of the scenario, all, and what the scenario has queued.
+func (r *run) count(t *testing.T, s *ipidrive.Scenario) (got, all ipidrive.Received, queued uint64) {
 	for _, row := range r.report.Rows {
 		t.Logf("%s %s: %d IPIs, %d queued, by %s %d/%d, %s", row.Kind, row.Cause, row.IPIs, row.Queued, row.Comm, row.PID, row.TID, row.Origin)
 		ours := row.Kind == s.Kind && row.Cause == s.Cause && from(s, &row, &r.result, strings.HasPrefix(r.report.Mode, "tracefs"))
@@ -211,6 +216,7 @@ func (r *run) count(t *testing.T, s *ipidrive.Scenario) (got, all ipidrive.Recei
 			all.Calls += row.IPIs
 			if ours {
 				got.Calls += row.IPIs
+				queued += row.Queued
 			}
 		case ipi.Resched:
 			all.Rescheds += row.IPIs
@@ -219,7 +225,7 @@ func (r *run) count(t *testing.T, s *ipidrive.Scenario) (got, all ipidrive.Recei
 			}
 		}
 	}
-	return got, all
+	return got, all, queued
 }
 
 // from reports whether the row comes from where the scenario sends from.
@@ -276,7 +282,7 @@ func TestTracer(t *testing.T) {
 	g := &Guest{Kernel: Need(t, "6.12"), Options: []string{"isolcpus=managed_irq,domain," + Isolated}}
 	const program = "bin/ipibpf.test"
 	g.Files = map[string]string{program: build(t, "cmd/quietpatch/internal/ipibpf", true)}
-	g.Steps = []Step{{"tests", fmt.Sprintf("IPIBPF_VICTIM=%d %s -test.v -test.timeout 100s", victim, program)}}
+	g.Steps = []Step{{"tests", fmt.Sprintf("IPIBPF_VICTIM=%d %s -test.v -test.timeout 140s", victim, program)}}
 	out := boot(t, g).Steps["tests"]
 	skipped := strings.Count(out.Text, "--- SKIP") - strings.Count(out.Text, "--- SKIP: TestObject")
 	if out.Code != 0 || skipped > 0 || !strings.Contains(out.Text, "--- PASS: TestMembarrier") {
