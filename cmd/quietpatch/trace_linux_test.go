@@ -16,6 +16,7 @@ import (
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/trace"
 )
 
 // The test binary runs scenarios, too.
@@ -176,11 +177,8 @@ func TestTraceProgram(t *testing.T) {
 	}
 }
 
-// TestTraceFollow: what a program starts is watched, too.
+// TestTraceFollow: what a program starts is watched, too, by each backend.
 func TestTraceFollow(t *testing.T) {
-	if usable(t) == "" {
-		t.Skip("needs a backend: quietpatch trace --check says what is missing")
-	}
 	victim, sender := twoCPUs(t)
 	drive := filepath.Join(t.TempDir(), "drive")
 	if out, err := exec.Command("go", "build", "-o", drive, "./internal/ipidrive/drive").CombinedOutput(); err != nil {
@@ -188,7 +186,16 @@ func TestTraceFollow(t *testing.T) {
 	}
 	// The shell starts drive, and drive starts itself again.
 	script := fmt.Sprintf("%s -scenario membarrier -turns 100 -victim %d -sender %d; true", drive, victim, sender)
-	out, errs, code := runCommand(t, "trace", "--json", "--cpus", fmt.Sprint(victim), "--", "sh", "-c", script)
+	for _, backend := range []string{"bpf", "tracefs"} {
+		t.Run(backend, func(t *testing.T) { traceFollow(t, backend, victim, script) })
+	}
+}
+
+func traceFollow(t *testing.T, backend string, victim int, script string) {
+	if check, err := trace.NewCheck(backend); err != nil || check.Usable == "" {
+		t.Skipf("needs backend %s, %v: quietpatch trace --check says what is missing", backend, err)
+	}
+	out, errs, code := runCommand(t, "trace", "--backend", backend, "--json", "--cpus", fmt.Sprint(victim), "--", "sh", "-c", script)
 	var report ipireport.JSON
 	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK {
 		t.Fatalf("exit code %d, %v\n%s%s", code, err, out, errs)

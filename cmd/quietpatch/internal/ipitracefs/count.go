@@ -18,6 +18,8 @@ type counter struct {
 	from  uint64          // records before and from until on are of start and stop
 	until uint64
 	self  self
+	tgids map[int32]bool // that are asked for, with those that are followed; nil: all
+	pids  map[int32]bool // the same of threads
 
 	names   *names
 	tasks   *tasks
@@ -90,11 +92,22 @@ const worksMax = 8192
 
 func newCounter(opts ipitrace.Options, t *tasks) *counter {
 	return &counter{
-		opts: opts, from: math.MaxUint64, until: math.MaxUint64, handler: math.MaxUint64,
+		opts: opts, tgids: setOf(opts.TGIDs), pids: setOf(opts.PIDs), from: math.MaxUint64, until: math.MaxUint64, handler: math.MaxUint64,
 		names: newNames(), tasks: t, stacks: newStacks(),
 		cpus: make(map[int]*cpuState), works: make(map[uint64]who), running: make(map[int32]run),
 		rows: make(map[ipi.Key]*value), costs: make(map[costKey]*cost), interrupted: make(map[ipi.Interrupted]*cost),
 	}
+}
+
+func setOf(list []int32) map[int32]bool {
+	if list == nil {
+		return nil
+	}
+	set := make(map[int32]bool, len(list))
+	for _, n := range list {
+		set[n] = true
+	}
+	return set
 }
 
 // add counts records of all CPUs.
@@ -145,8 +158,24 @@ func (c *counter) one(r *record) {
 		s.timer = r.what == timerEnters
 	case taskNew, taskRenamed, taskEnds:
 		c.tasks.note(r)
+		if r.what == taskNew {
+			c.follow(r)
+		}
 	case gap:
 		c.gap(r)
+	}
+}
+
+// follow notes a process that is new: it is asked for if the one that starts it is. A number that was
+// asked for may belong to another process now.
+func (c *counter) follow(r *record) {
+	if !c.opts.Follow || c.tgids == nil || r.work&cloneThread != 0 {
+		return
+	}
+	if child := int32(r.target); c.tgids[c.tasks.ask(r.pid).tgid] {
+		c.tgids[child] = true
+	} else {
+		delete(c.tgids, child)
 	}
 }
 
@@ -241,11 +270,11 @@ func (c *counter) isSelf(slot *slot) bool {
 
 // wanted looks a thread up in the sets, as who is blamed or as who sends itself.
 func (c *counter) wanted(slot *slot, r *record) bool {
-	in := func(set []int32, blamed int, sends int32) bool {
-		return set == nil || slices.Contains(set, int32(blamed)) || slot.who.thread && slices.Contains(set, sends)
+	in := func(set map[int32]bool, blamed int, sends int32) bool {
+		return set == nil || set[int32(blamed)] || slot.who.thread && set[sends]
 	}
 	s := &slot.who.sender
-	return in(c.opts.TGIDs, s.PID, c.tasks.of(r.pid).tgid) && in(c.opts.PIDs, s.TID, r.pid)
+	return in(c.tgids, s.PID, c.tasks.of(r.pid).tgid) && in(c.pids, s.TID, r.pid)
 }
 
 // onVictim pays for what an interrupt costs. The first function of an interrupt pays for entering it,
@@ -278,7 +307,7 @@ func (c *counter) onVictim(s *cpuState, r *record) {
 
 // irqWork counts an interrupt that a CPU sends to itself; who made it do so is not known.
 func (c *counter) irqWork(r *record) {
-	if c.opts.TGIDs != nil || c.opts.PIDs != nil {
+	if c.tgids != nil || c.pids != nil {
 		return
 	}
 	s := slot{who: who{origin: ipi.Origin{Path: "irq"}}, stack: -1}

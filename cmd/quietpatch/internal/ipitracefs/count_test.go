@@ -81,7 +81,7 @@ const (
 
 func smallCounter(opts ipitrace.Options) *counter {
 	c := recordedCounter()
-	c.opts = opts
+	c.opts, c.tgids, c.pids = opts, setOf(opts.TGIDs), setOf(opts.PIDs)
 	c.names.symbols, _ = kallsyms.Parse(bytesOf(`
 0000000000001000 t do_sync_core
 0000000000002000 t netstamp_clear
@@ -262,6 +262,34 @@ func TestWanted(t *testing.T) {
 		c.add(slices.Clone(records))
 		if got := told(c); len(got) != test.want {
 			t.Errorf("%+v: got %q", test.opts, got)
+		}
+	}
+}
+
+// TestFollowed: who is started by a process that was asked for is, too, but not who gets its number later.
+func TestFollowed(t *testing.T) {
+	starts := func(ts uint64, pid int32, child int, flags uint64) record {
+		return record{ts: ts, pid: pid, what: taskNew, target: child, comm: "x", work: flags}
+	}
+	records := slices.Concat([]record{
+		starts(1, 10, 40, 0), starts(2, 40, 41, cloneThread), starts(3, 41, 42, 0), // a child, its thread, its child
+		starts(4, 30, 50, 0), starts(5, 50, 51, 0),
+	}, sends(10, 0, 42, 0, syncCore, 1), sends(20, 0, 41, 0, syncCore, 1), sends(30, 0, 51, 0, syncCore, 1), []record{
+		{ts: 35, pid: 42, what: workQueued, work: 77, addr: netstamp}, {ts: 36, cpu: 1, pid: 20, what: workStarts, work: 77, addr: netstamp},
+	}, sends(37, 1, 20, 0, syncCore, 3), []record{
+		{ts: 40, pid: 42, what: taskEnds, target: 42, comm: "x"}, starts(41, 30, 42, 0), starts(42, 42, 43, 0),
+	}, sends(50, 0, 42, 0, flush, 1), sends(60, 0, 43, 0, flush, 1))
+	for _, test := range []struct {
+		follow bool
+		want   []string
+	}{{false, nil}, {true, []string{
+		"cpu1 call do_sync_core 1/1 pid 40 x||||", "cpu1 call do_sync_core 1/1 pid 42 x||||",
+		"cpu3 call do_sync_core 1/1 pid 42 x|||workqueue netstamp_clear|kworker/0:1",
+	}}} {
+		c := smallCounter(ipitrace.Options{TGIDs: []int32{10}, Follow: test.follow})
+		c.add(slices.Clone(records))
+		if got := told(c); !slices.Equal(got, test.want) {
+			t.Errorf("follow %v:\n got %q\nwant %q", test.follow, got, test.want)
 		}
 	}
 }

@@ -23,6 +23,9 @@
 // before that are counted as lost, and what the CPU did then is forgotten, so that
 // nothing is blamed on another.
 //
+// Children are followed by the event of their start: where that was overwritten, which is told as
+// lost, the child and all that it starts are not.
+//
 // The events of start and stop that the tracer itself causes are counted apart and are in no row.
 //
 // Pages and formats are read with bounds, whatever is in them.

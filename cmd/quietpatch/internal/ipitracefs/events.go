@@ -42,6 +42,7 @@ const (
 	noTimer   = "the difference between timers and other interrupts that send"
 	noCost    = "what the interrupts cost, and who was interrupted"
 	noTasks   = "names and processes of threads that live for less than a tenth of a second"
+	noNew     = noTasks + ", and who starts whom"
 )
 
 // eyes is how many events see IPIs. They are needed, so that all of them are there.
@@ -60,7 +61,7 @@ var events = []event{
 	{"irq/softirq_entry", softirqStarts, "", forOrigin, onSenders, []string{"vec"}, noSoftirq},
 	{"irq_vectors/local_timer_exit", timerLeaves, "", forOrigin, onSenders, nil, noTimer},
 	{"irq_vectors/local_timer_entry", timerEnters, "", forOrigin, onSenders, nil, noTimer},
-	{"task/task_newtask", taskNew, "", forNames, everywhere, []string{"pid", "comm", "clone_flags"}, noTasks},
+	{"task/task_newtask", taskNew, "", forNames, everywhere, []string{"pid", "comm", "clone_flags"}, noNew},
 	{"task/task_rename", taskRenamed, "", forNames, everywhere, []string{"pid", "newcomm"}, noTasks},
 	{"sched/sched_process_exit", taskEnds, "", forNames, everywhere, []string{"pid", "comm"}, noTasks},
 	{"csd/csd_function_entry", callRuns, "", forCost, onVictims, []string{"func"}, "which cause a cost belongs to"},

@@ -167,6 +167,9 @@ func (t *Tracer) prepareEvents(f *filters) error {
 			t.on = append(t.on, turnedOn{e, e.triggerFor(&t.opts, filter)})
 		case err != nil && e.use != needed && errors.Is(err, fs.ErrNotExist):
 			t.missing = append(t.missing, fmt.Sprintf("Event %s is missing: %s.", e.name, e.lost))
+			if e.what == taskNew && t.opts.Follow {
+				t.missing = append(t.missing, "Processes that are started by those asked for are not followed.")
+			}
 		case err != nil:
 			return eventError(e, err)
 		}

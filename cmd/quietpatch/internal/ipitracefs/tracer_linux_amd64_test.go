@@ -262,6 +262,19 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// TestFollow: the driver is started after the tracer, by a process that was asked for.
+func TestFollow(t *testing.T) {
+	const n = 50
+	for _, follow := range []bool{true, false} {
+		tr := open(t, ipitrace.Options{TGIDs: []int32{int32(os.Getpid())}, Follow: follow})
+		pid := driveExactly(t, "membarrier", n, n)
+		got := sum(t, closed(t, tr), func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
+		if want := map[bool]uint64{true: n}[follow]; got.IPIs != want {
+			t.Errorf("follow %v: got %d, want %d", follow, got.IPIs, want)
+		}
+	}
+}
+
 // TestRate: what a CPU can send at most does not fill the buffers, or hardly where the reader has no time.
 func TestRate(t *testing.T) {
 	const n = 30_000
