@@ -6,11 +6,9 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
-
-// callHandler is what an IPI for a function call runs, the callback of its event (kernel/smp.c).
-const callHandler = "generic_smp_call_function_single_interrupt"
 
 // flushFunction is what a call of the kind tlb runs (arch/x86/mm/tlb.c).
 const flushFunction = "flush_tlb_func"
@@ -157,7 +155,7 @@ func (c compiler) leaf(x *ipifilter.Tree) (*tree, error) {
 	case ipifilter.Process:
 		return name(fieldComm, x), nil
 	case ipifilter.CallbackName:
-		isHandler, isNone := x.Str == callHandler, x.Str == ""
+		isHandler, isNone := x.Str == ipinames.CallHandler, x.Str == ""
 		return inverted(x.Op, byKind(isHandler, isNone)), nil
 	}
 	t, err := c.cause(x.Str)
@@ -239,9 +237,9 @@ func byKind(calls, others bool) *tree {
 
 // callback compares the handler's address, which is the same for all calls, and 0 for the rest.
 func (c compiler) callback(x *ipifilter.Tree) (*tree, error) {
-	handler := c.symbols.Named(callHandler)
+	handler := c.symbols.Named(ipinames.CallHandler)
 	if len(handler) == 0 && x.Num != 0 {
-		return nil, fmt.Errorf("the address of %s is not known", callHandler)
+		return nil, fmt.Errorf("the address of %s is not known", ipinames.CallHandler)
 	}
 	handler = append(handler, ^uint64(0)) // any that is not 0
 	return byKind(compare(x.Op, handler[0], x.Num), compare(x.Op, 0, x.Num)), nil

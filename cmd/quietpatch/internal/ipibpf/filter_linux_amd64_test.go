@@ -13,7 +13,9 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
 // TestFilterTwin: for random filters and all events of a small world, what sets, kernel and
@@ -21,7 +23,7 @@ import (
 func TestFilterTwin(t *testing.T) {
 	const cpus = 3
 	g := filters{rand.New(rand.NewPCG(7, 3)), cpus}
-	tr := &Tracer{names: names{symbols: worldSymbols(), read: rereads}}
+	tr := &Tracer{names: names{Names: ipinames.From(func() (*kallsyms.Table, error) { return worldSymbols(), nil })}}
 	events := world(cpus)
 	kernel, reader, refused := 0, 0, 0
 	rounds := 3000
@@ -247,7 +249,7 @@ func TestFilterLive(t *testing.T) {
 		{fmt.Sprintf("cpumask == CPUS{%d} || CPU == %d", sender, victim), 0},
 		{"process == \"sysctl\" || pid == 0", 0},
 		{`cause ~ "ipi_*" && comm != "chronyd"`, n},
-		{`cause ~ "ipi_s??c_core" && callback.function == ` + callHandler, n},
+		{`cause ~ "ipi_s??c_core" && callback.function == ` + ipinames.CallHandler, n},
 		{`process ~ "` + own + `*" && (CPU == 0 || CPU == 1)`, n},
 		{`process ~ "no*"`, 0},
 		{"tgid == 1", 0},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
@@ -22,7 +23,7 @@ const (
 
 func worldSymbols() *kallsyms.Table {
 	text := fmt.Sprintf("%x T f\n%x T g\n%x T h\n%x T alias\n%x T g\n%x t %s.cold\n%x T %s\n",
-		addrF, uint64(addrG), uint64(addrH), uint64(addrH), uint64(addrG2), uint64(addrFlush), flushFunction, uint64(addrHandler), callHandler)
+		addrF, uint64(addrG), uint64(addrH), uint64(addrH), uint64(addrG2), uint64(addrFlush), flushFunction, uint64(addrHandler), ipinames.CallHandler)
 	s, err := kallsyms.Parse(strings.NewReader(text))
 	if err != nil {
 		panic(err)
@@ -128,7 +129,7 @@ func (g filters) comparison() string {
 	case 11:
 		return fmt.Sprintf("func %s %#x", g.pick(order, "&"), []uint64{0, addrF, addrG, addrG2, 1 << 63, 1}[g.IntN(6)])
 	}
-	return g.pick("callback == 0", "callback != 0", "callback > 0xffffffff81000000", "callback & 1", "callback.function "+eq+" "+callHandler,
+	return g.pick("callback == 0", "callback != 0", "callback > 0xffffffff81000000", "callback & 1", "callback.function "+eq+" "+ipinames.CallHandler,
 		"callback.function "+eq+` ""`, "callback.function "+eq+" f", "kind "+eq+" "+g.pick("call", "tlb", "resched", "irq_work", "other"))
 }
 

@@ -3,15 +3,10 @@ package ipibpf
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 )
-
-// softirqs are the names of the kernel (include/linux/interrupt.h and kernel/softirq.c).
-var softirqs = []string{"HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"}
-
-const softirqRCU = 9
 
 func text(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
@@ -29,29 +24,15 @@ func (o *rawOrigin) path(function func(uint64) string) string {
 	case inUser:
 		return "user"
 	case inKthread:
-		if rcuThread(text(o.Thread[:])) {
-			return "rcu"
-		}
-		return "kthread"
+		return ipinames.Kthread(text(o.Thread[:]))
 	case inSoftirq:
-		if o.Softirq == softirqRCU {
-			return "rcu"
-		}
-		if int(o.Softirq) < len(softirqs) {
-			return "softirq " + softirqs[o.Softirq]
-		}
-		return fmt.Sprintf("softirq %d", o.Softirq)
+		return ipinames.Softirq(int(o.Softirq))
 	case inTimer:
 		return "timer"
 	case inIRQ:
 		return "irq"
 	}
 	return ""
-}
-
-// rcuThread knows the threads of kernel/rcu/tree*.h: rcu_preempt, rcuog/0, rcuop/0, rcuc/0, rcub/0.
-func rcuThread(name string) bool {
-	return strings.HasPrefix(name, "rcu")
 }
 
 func (o *rawOrigin) syscall() string {

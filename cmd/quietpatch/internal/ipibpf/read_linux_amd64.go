@@ -10,7 +10,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 )
 
 // Read returns what was counted since the start. After Close it is what Close has returned.
@@ -132,7 +132,7 @@ func (t *Tracer) rows(keys []rawKey, values []rawValue, costs map[costKey]rawCos
 		if !ok {
 			at = len(rows)
 			index[k] = at
-			rows = append(rows, ipi.Row{Key: k, Remedy: t.names.remedy(k)})
+			rows = append(rows, ipi.Row{Key: k, Remedy: t.names.Remedy(k)})
 		}
 		rows[at].IPIs += values[i].IPIs
 		rows[at].Queued += values[i].Queued
@@ -166,7 +166,7 @@ func (t *Tracer) record(k *rawKey) *ipifilter.Record {
 	}
 	r.Kind, r.Cause = t.names.cause(k.Kind, k.Func)
 	if k.Kind == kindCall {
-		r.Handler, r.Callback = callHandler, t.names.address(callHandler)
+		r.Handler, r.Callback = ipinames.CallHandler, t.names.Address(ipinames.CallHandler)
 	}
 	return r
 }
@@ -205,7 +205,7 @@ func (t *Tracer) key(k *rawKey, stacks map[int32][]string) ipi.Key {
 	key := ipi.Key{CPU: int(k.CPU), Sender: o.sender(), StackID: k.Stack}
 	key.Kind, key.Cause = t.names.cause(k.Kind, k.Func)
 	key.Sender.Cgroup = t.names.cgroup(o.Cgroup)
-	key.Origin = ipi.Origin{Syscall: o.syscall(), Detail: o.detail(), Path: o.path(t.names.function)}
+	key.Origin = ipi.Origin{Syscall: o.syscall(), Detail: o.detail(), Path: o.path(t.names.Function)}
 	if o.Work != 0 && o.Known != 0 {
 		key.Origin.Via = text(k.Via[:])
 	}
@@ -219,7 +219,7 @@ func (t *Tracer) key(k *rawKey, stacks map[int32][]string) ipi.Key {
 			stacks[k.Stack] = functions
 		}
 		for _, f := range functions {
-			if t.names.telling(f) {
+			if t.names.Telling(f) {
 				key.Origin.Detail = plus(key.Origin.Detail, f)
 			}
 		}
@@ -248,7 +248,7 @@ func (t *Tracer) stack(id int32) []string {
 		if a == 0 {
 			break
 		}
-		if f := t.names.returnsTo(a); len(functions) > 0 || !tracing(f) {
+		if f := t.names.ReturnsTo(a); len(functions) > 0 || !tracing(f) {
 			functions = append(functions, f)
 		}
 	}
@@ -264,13 +264,4 @@ func tracing(function string) bool {
 		}
 	}
 	return false
-}
-
-// tellingWords are the patterns of stack functions and details that remedies look for.
-func tellingWords() []string {
-	table, err := remedy.Builtin()
-	if err != nil {
-		return nil // a test keeps the table whole
-	}
-	return table.Details()
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
 //go:embed ipi_amd64.o
@@ -83,10 +84,11 @@ func possibleCPUs() int {
 
 // narrow takes into the sets of CPUs what the filter says of them.
 func (t *Tracer) narrow() error {
+	var symbols *kallsyms.Table
 	if t.opts.Filter.Uses(ipifilter.Cause) || t.opts.Filter.Uses(ipifilter.Kind) || t.opts.Filter.Uses(ipifilter.Callback) {
-		t.names.load()
+		symbols = t.names.Table()
 	}
-	p, err := planFor(t.opts.Filter, t.cpus, t.names.symbols)
+	p, err := planFor(t.opts.Filter, t.cpus, symbols)
 	if err != nil {
 		return err
 	}
@@ -205,7 +207,7 @@ func (t *Tracer) settle(spec *ebpf.CollectionSpec) error {
 		"by_kprobes":       flag(t.lateCalls),
 	}
 	if t.lateCalls {
-		values["ttwu_func"] = t.names.address("sched_ttwu_pending")
+		values["ttwu_func"] = t.names.Address("sched_ttwu_pending")
 	}
 	t.plan.program.settle(values)
 	for name, value := range values {

@@ -2,16 +2,11 @@ package ipitracefs
 
 import (
 	"encoding/binary"
-	"fmt"
 	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 )
-
-// softirqs are the names of the kernel (include/linux/interrupt.h and kernel/softirq.c).
-var softirqs = []string{"HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"}
-
-const softirqRCU = 9
 
 // blame says who is behind what a CPU does at a record.
 func (c *counter) blame(s *cpuState, r *record) who {
@@ -22,23 +17,11 @@ func (c *counter) blame(s *cpuState, r *record) who {
 		}
 		return who{origin: ipi.Origin{Path: "irq"}}
 	case inSoftirq:
-		return who{origin: ipi.Origin{Path: softirqPath(s.softirq)}}
+		return who{origin: ipi.Origin{Path: ipinames.Softirq(s.softirq)}}
 	}
 	w := c.blameThread(r)
 	c.onStack(&w.origin, r.stack)
 	return w
-}
-
-func softirqPath(vec int) string {
-	switch {
-	case vec == softirqRCU:
-		return "rcu"
-	case vec >= 0 && vec < len(softirqs):
-		return "softirq " + softirqs[vec]
-	case vec < 0:
-		return "softirq"
-	}
-	return fmt.Sprintf("softirq %d", vec)
 }
 
 func (c *counter) blameThread(r *record) who {
@@ -54,10 +37,8 @@ func (c *counter) blameThread(r *record) who {
 	switch {
 	case works:
 		w.origin.Path = run.path
-	case task.kernel && strings.HasPrefix(sender.Thread, "rcu"): // the threads of kernel/rcu/tree*.h
-		w.origin.Path = "rcu"
 	case task.kernel:
-		w.origin.Path = "kthread"
+		w.origin.Path = ipinames.Kthread(sender.Thread)
 	}
 	if goes := c.tasks.threads[task.tgid]; goes != nil && goes.goes {
 		w.origin.Detail = "go"
@@ -68,8 +49,8 @@ func (c *counter) blameThread(r *record) who {
 // onStack adds what a stack tells: the system call, and functions that remedies look for.
 func (c *counter) onStack(o *ipi.Origin, stack []uint64) {
 	for _, addr := range stack {
-		f := c.names.returnsTo(addr)
-		if c.names.telling(f) && !strings.Contains(" "+o.Detail+" ", " "+f+" ") {
+		f := c.names.ReturnsTo(addr)
+		if c.names.Telling(f) && !strings.Contains(" "+o.Detail+" ", " "+f+" ") {
 			o.Detail = strings.TrimPrefix(o.Detail+" "+f, " ")
 		}
 		if name := syscallOf(f); name != "" && o.Syscall == "" {
@@ -105,7 +86,7 @@ func (c *counter) work(s *cpuState, r *record) {
 	case workStarts:
 		w, ok := c.works[r.work]
 		delete(c.works, r.work)
-		c.running[r.pid] = run{who: w, work: ok, cpu: r.cpu, path: "workqueue " + c.names.function(r.addr)}
+		c.running[r.pid] = run{who: w, work: ok, cpu: r.cpu, path: "workqueue " + c.names.Function(r.addr)}
 	case workEnds:
 		delete(c.running, r.pid)
 	}
@@ -147,13 +128,13 @@ func (s *stacks) id(stack []uint64) int32 {
 }
 
 // all names all stacks.
-func (s *stacks) all(n *names) map[int32][]string {
+func (s *stacks) all(n *ipinames.Names) map[int32][]string {
 	all := make(map[int32][]string, len(s.addrs))
 	for i, stack := range s.addrs {
 		id := int32(i)
 		if s.named[id] == nil {
 			for _, a := range stack {
-				if f := n.returnsTo(a); len(s.named[id]) > 0 || !tracing(f) {
+				if f := n.ReturnsTo(a); len(s.named[id]) > 0 || !tracing(f) {
 					s.named[id] = append(s.named[id], f)
 				}
 			}

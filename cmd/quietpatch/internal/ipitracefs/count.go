@@ -8,6 +8,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
@@ -21,7 +22,7 @@ type counter struct {
 	tgids map[int32]bool // that are asked for, with those that are followed; nil: all
 	pids  map[int32]bool // the same of threads
 
-	names   *names
+	names   *ipinames.Names
 	tasks   *tasks
 	cpus    map[int]*cpuState
 	works   map[uint64]who // work items that wait, by who queued them
@@ -93,7 +94,7 @@ const worksMax = 8192
 func newCounter(opts ipitrace.Options, t *tasks) *counter {
 	return &counter{
 		opts: opts, tgids: setOf(opts.TGIDs), pids: setOf(opts.PIDs), from: math.MaxUint64, until: math.MaxUint64, handler: math.MaxUint64,
-		names: newNames(), tasks: t, stacks: newStacks(),
+		names: ipinames.New(), tasks: t, stacks: newStacks(),
 		cpus: make(map[int]*cpuState), works: make(map[uint64]who), running: make(map[int32]run),
 		rows: make(map[ipi.Key]*value), costs: make(map[costKey]*cost), interrupted: make(map[ipi.Interrupted]*cost),
 	}
@@ -193,9 +194,9 @@ func (c *counter) counting(r *record) bool { return r.ts >= c.from && r.ts < c.u
 func (c *counter) queue(s *cpuState, r *record) {
 	slot := &s.slots[r.level()]
 	*slot = c.fill(s, r)
-	slot.cause, slot.addr = c.names.function(r.addr), r.addr
-	rec := c.record(slot, r, r.target, call(slot.cause))
-	rec.Handler, rec.Callback = "generic_smp_call_function_single_interrupt", c.handler // kernel/smp.c, send_call_function_single_ipi
+	slot.cause, slot.addr = c.names.Function(r.addr), r.addr
+	rec := c.record(slot, r, r.target, ipinames.CallKind(slot.cause))
+	rec.Handler, rec.Callback = ipinames.CallHandler, c.handler
 	c.count(slot, r, &rec, 0, 1)
 }
 
@@ -216,14 +217,14 @@ func (c *counter) fill(s *cpuState, r *record) slot {
 func (c *counter) send(slot *slot, r *record, cpu int) {
 	kind := ipi.Resched
 	if r.addr != 0 {
-		kind = call(slot.cause)
+		kind = ipinames.CallKind(slot.cause)
 		c.handler = r.addr
 	}
 	rec := c.record(slot, r, cpu, kind)
 	rec.Mask = r.mask
 	rec.Callback = r.addr
 	if c.opts.Filter.Uses(ipifilter.CallbackName) {
-		rec.Handler = c.names.function(r.addr)
+		rec.Handler = c.names.Function(r.addr)
 	}
 	c.count(slot, r, &rec, 1, 0)
 }
@@ -295,8 +296,8 @@ func (c *counter) onVictim(s *cpuState, r *record) {
 			c.pay(s, r)
 			s.since = r.ts
 		}
-		s.cause, s.called = c.names.function(r.addr), true
-		s.kind = call(s.cause)
+		s.cause, s.called = c.names.Function(r.addr), true
+		s.kind = ipinames.CallKind(s.cause)
 	case leaves:
 		if s.since != 0 {
 			c.pay(s, r)
@@ -344,7 +345,7 @@ func addCost[K comparable](sums map[K]*cost, k K, ns uint64) {
 func (c *counter) snapshot(at time.Duration) ipi.Snapshot {
 	s := ipi.Snapshot{At: at, SelfIPIs: c.selfIPIs}
 	for k, v := range c.rows {
-		row := ipi.Row{Key: k, IPIs: v.ipis, Queued: v.queued, Remedy: c.names.remedy(k)}
+		row := ipi.Row{Key: k, IPIs: v.ipis, Queued: v.queued, Remedy: c.names.Remedy(k)}
 		if sum := c.costs[costKey{k.CPU, k.Kind, k.Cause}]; sum != nil && !c.opts.NoCost {
 			units := v.queued // calls without an interrupt of their own run in that of another
 			if units == 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
@@ -15,7 +16,7 @@ import (
 // recordedCounter knows no process, and the symbols of the recording.
 func recordedCounter() *counter {
 	c := newCounter(ipitrace.Options{Stacks: true, Interrupted: true}, newTasks(""))
-	c.names.readFrom = recordedSymbols
+	c.names = ipinames.From(recordedSymbols)
 	c.from, c.until = 1, math.MaxUint64
 	return c
 }
@@ -79,10 +80,7 @@ const (
 	handler  = 0x4000
 )
 
-func smallCounter(opts ipitrace.Options) *counter {
-	c := recordedCounter()
-	c.opts, c.tgids, c.pids = opts, setOf(opts.TGIDs), setOf(opts.PIDs)
-	c.names.symbols, _ = kallsyms.Parse(bytesOf(`
+const smallSymbols = `
 0000000000001000 t do_sync_core
 0000000000002000 t netstamp_clear
 0000000000003000 t flush_tlb_func
@@ -90,7 +88,12 @@ func smallCounter(opts ipitrace.Options) *counter {
 0000000000005000 T __x64_sys_munmap
 0000000000006000 T asm_exc_page_fault
 0000000000007000 T static_key_enable
-`))
+`
+
+func smallCounter(opts ipitrace.Options) *counter {
+	c := recordedCounter()
+	c.opts, c.tgids, c.pids = opts, setOf(opts.TGIDs), setOf(opts.PIDs)
+	c.names = ipinames.From(func() (*kallsyms.Table, error) { return kallsyms.Parse(bytesOf(smallSymbols)) })
 	for pid, comm := range map[int32]string{10: "chronyd", 20: "kworker/0:1", 30: "other"} {
 		c.tasks.threads[pid] = &task{tgid: pid, comm: comm, asked: true, kernel: pid == 20}
 	}

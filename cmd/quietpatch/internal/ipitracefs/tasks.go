@@ -1,13 +1,13 @@
 package ipitracefs
 
 import (
-	"debug/elf"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 )
 
 // tasks knows threads by their numbers: from events, and from /proc for those that were there
@@ -157,7 +157,7 @@ func (t *tasks) ask(pid int32) *task {
 	}
 	cgroups, _ := os.ReadFile(dir + "cgroup")
 	known.cgroup = line(cgroups, "0::")
-	known.goes = goProgram(dir + "exe")
+	known.goes = ipinames.IsGo(dir + "exe")
 	return known
 }
 
@@ -203,15 +203,6 @@ func kworker(comm string) string {
 		return comm[:i+j]
 	}
 	return comm
-}
-
-func goProgram(exe string) bool {
-	f, err := elf.Open(exe)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	return f.Section(".go.buildinfo") != nil
 }
 
 // sender says who a thread is.

@@ -7,13 +7,13 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/internal/host"
 )
 
 // Tracer counts IPIs from [Open] to Close. Its methods may be called at the same time.
@@ -79,7 +79,7 @@ func openWith(opts ipitrace.Options, tune tuning) (*Tracer, error) {
 
 // prepare makes an instance with its filters, and opens its buffers.
 func (t *Tracer) prepare(tune tuning) error {
-	cpus, err := possible()
+	cpus, err := host.CPUs()
 	if err != nil {
 		return err
 	}
@@ -113,29 +113,10 @@ func (t *Tracer) prepare(tune tuning) error {
 	t.count = newCounter(t.opts, newTasks(proc))
 	t.count.full = f.full
 	t.count.tasks.scan()
-	t.count.names.load()
-	if t.count.names.symbols == nil {
+	if t.count.names.Table() == nil {
 		t.missing = append(t.missing, "Functions have no names, and TLB flushes are function calls: /proc/kallsyms hides the addresses (kernel.kptr_restrict, CAP_SYSLOG).")
 	}
 	return t.buffers.open(t.in.dir, cpus)
-}
-
-// possible is one more than the highest CPU number.
-func possible() (int, error) {
-	const file = "/sys/devices/system/cpu/possible"
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return 0, err
-	}
-	set, err := ipi.ParseCPUs(strings.TrimSpace(string(b)), ipi.CPUsMax)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", file, err)
-	}
-	n := 0
-	for cpu := range set.All() {
-		n = cpu + 1
-	}
-	return n, nil
 }
 
 // firstNamespace reports whether the numbers of processes here are those of the events

@@ -12,6 +12,7 @@ import (
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/internal/host"
 )
 
 var _ ipitrace.Tracer = (*Tracer)(nil)
@@ -143,7 +144,7 @@ func TestStats(t *testing.T) {
 	if err != nil || string(old) != "0\n" {
 		t.Skipf("kernel.bpf_stats_enabled is %q, expected 0: %v", old, err)
 	}
-	n, err := possible()
+	n, err := host.CPUs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +203,7 @@ func TestSoftirq(t *testing.T) {
 func TestFilters(t *testing.T) {
 	const n = 50
 	parse := func(text string) *ipifilter.Expr {
-		cpus, err := possible()
+		cpus, err := host.CPUs()
 		if err != nil {
 			t.Fatal(err)
 		}
