@@ -25,7 +25,7 @@ func Check() []ipitrace.Finding {
 	for _, e := range events {
 		found = append(found, checkEvent(spec, e, symbols))
 	}
-	return append(found, checkSymbols(symbols, hidden), checkCgroups(), checkJIT())
+	return append(found, ipitrace.FoundSymbols(symbols, hidden), checkCgroups(), checkJIT())
 }
 
 func why(err error) string {
@@ -89,16 +89,6 @@ func checkProbes(probes []probe, s *kallsyms.Table) error {
 		}
 	}
 	return nil
-}
-
-func checkSymbols(s *kallsyms.Table, err error) ipitrace.Finding {
-	f := ipitrace.Finding{Name: kallsyms.File, OK: err == nil, Lost: "names of functions, and the kind tlb"}
-	if err != nil {
-		f.Why = err.Error()
-	} else {
-		f.Why = fmt.Sprintf("%d functions", s.Len())
-	}
-	return f
 }
 
 func checkCgroups() ipitrace.Finding {

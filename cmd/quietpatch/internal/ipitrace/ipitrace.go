@@ -33,12 +33,3 @@ type Tracer interface {
 	// Close stops and returns all that was counted, now with what the stop has sent.
 	Close() (ipi.Snapshot, error)
 }
-
-// Finding is one means that a backend uses, and whether it is there.
-type Finding struct {
-	Name   string
-	OK     bool
-	Needed bool   // without it the backend does not work at all
-	Why    string // it is not there, or how it is
-	Lost   string // what a report lacks without it
-}

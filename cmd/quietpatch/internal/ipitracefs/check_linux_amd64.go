@@ -19,7 +19,7 @@ func Check() []ipitrace.Finding {
 	found := []ipitrace.Finding{{Name: "tracefs", OK: err == nil, Needed: true, Lost: "everything"}}
 	if err != nil {
 		found[0].Why = err.Error()
-		return append(found, checkSymbols())
+		return append(found, ipitrace.FoundSymbols(kallsyms.Read()))
 	}
 	defer root.close()
 	found[0].Why = root.name
@@ -30,7 +30,7 @@ func Check() []ipitrace.Finding {
 	for i := range events {
 		found = append(found, checkEvent(root, &events[i]))
 	}
-	return append(found, checkNamespace(), checkSymbols())
+	return append(found, checkNamespace(), ipitrace.FoundSymbols(kallsyms.Read()))
 }
 
 func checkInstances(root dir) ipitrace.Finding {
@@ -77,17 +77,6 @@ func checkNamespace() ipitrace.Finding {
 	f := ipitrace.Finding{Name: "first PID namespace", OK: firstNamespace(), Lost: "names of processes that were there before"}
 	if !f.OK {
 		f.Why = "the events number processes otherwise than /proc does here"
-	}
-	return f
-}
-
-func checkSymbols() ipitrace.Finding {
-	s, err := kallsyms.Read()
-	f := ipitrace.Finding{Name: kallsyms.File, OK: err == nil, Lost: "names of functions, and the kind tlb"}
-	if err != nil {
-		f.Why = err.Error()
-	} else {
-		f.Why = fmt.Sprintf("%d functions", s.Len())
 	}
 	return f
 }

@@ -2,34 +2,13 @@
 
 package ipitracefs
 
-import (
-	"errors"
-
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
-)
+import "github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 
 // Tracer cannot be opened here.
-type Tracer struct{}
-
-var errElsewhere = errors.New("interrupts can be watched on linux/amd64 only")
+type Tracer struct{ ipitrace.None }
 
 // Open fails.
-func Open(ipitrace.Options) (*Tracer, error) { return nil, errElsewhere }
-
-// Read fails.
-func (*Tracer) Read() (ipi.Snapshot, error) { return ipi.Snapshot{}, errElsewhere }
-
-// Close fails.
-func (*Tracer) Close() (ipi.Snapshot, error) { return ipi.Snapshot{}, errElsewhere }
-
-// Mode is empty.
-func (*Tracer) Mode() string { return "" }
-
-// Missing returns nothing.
-func (*Tracer) Missing() []string { return nil }
+func Open(ipitrace.Options) (*Tracer, error) { return nil, ipitrace.ErrNone }
 
 // Check says that nothing is there.
-func Check() []ipitrace.Finding {
-	return []ipitrace.Finding{{Name: "linux/amd64", Needed: true, Why: errElsewhere.Error(), Lost: "everything"}}
-}
+func Check() []ipitrace.Finding { return ipitrace.NoneFound() }
