@@ -14,8 +14,9 @@
 // themselves tell when a CPU is in one. The chain ends where something waits in a timer
 // or for RCU.
 //
-// irq_work is counted where it arrives, as a CPU sends it to itself: the tracer cannot say who made
-// it do so. An IPI of irq_work to another CPU is a function call like others.
+// irq_work is what a CPU sends to itself, to do something in interrupt context: it is counted with who was
+// on that CPU, or, by kprobes, where it arrives, without. An IPI of irq_work to another CPU is a function
+// call like others.
 //
 // Which events: each has a raw tracepoint on Linux 6.5 and later. Kernels without those of IPIs
 // and calls (6.1) have kprobes on the functions that send and queue: native_smp_send_reschedule,

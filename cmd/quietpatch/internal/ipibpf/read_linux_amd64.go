@@ -143,7 +143,7 @@ func (t *Tracer) rows(keys []rawKey, values []rawValue, costs map[costKey]rawCos
 		if t.averages && r.Kind == ipi.TLB {
 			k.kind = ipi.Call
 		}
-		if t.averages {
+		if t.averages || r.Kind == ipi.IRQWork { // one interrupt does all irq_work that waits
 			k.cause = ""
 		}
 		if c := costs[k]; c.Runs > 0 {

@@ -79,12 +79,47 @@ inline_always int sends_one(void *ctx, u32 cpu, int call)
 		return 0;
 	count(s, &r, cpu, 1, queued_with(s));
 	s->late = 0;
+	s->state = SLOT_EMPTY;
 	return 0;
 }
 
-/* ipi_send_cpu(cpu, callsite, callback): an interrupt went out. */
+/* works_later is for irq_work, which a CPU sends to itself (kernel/irq_work.c, irq_work_raise): func will
+ * do the work. That is for nothing that was queued.
+ */
+inline_always int works_later(void *ctx, u32 cpu, u64 func)
+{
+	struct cpu *c = this_cpu();
+	struct record r = {};
+	struct slot *s;
+	u32 level;
+
+	if (!c || !has(victims, cpu) || !sends())
+		return 0;
+	level = LEVELS + level_of(c);
+	s = bpf_map_lookup_elem(&slots, &level);
+	if (!s)
+		return 0;
+	fill(s, c, ctx);
+	s->key.func = func;
+	s->key.kind = KIND_IRQ_WORK;
+	count(s, &r, cpu, 1, 0);
+	s->state = SLOT_EMPTY;
+	return 0;
+}
+
+/* ipi_send_cpu(cpu, callsite, callback): an interrupt went out. The callback is that of all calls, or 0
+ * for a reschedule, or the function of an irq_work.
+ */
 SEC("raw_tracepoint/ipi_send_cpu")
-int send_one(struct bpf_raw_tracepoint_args *ctx) { return sends_one(ctx, ctx->args[0], ctx->args[2] != 0); }
+int send_one(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 cpu = ctx->args[0];
+	u64 callback = ctx->args[2];
+
+	if (callback && cpu == bpf_get_smp_processor_id())
+		return works_later(ctx, cpu, callback);
+	return sends_one(ctx, cpu, callback != 0);
+}
 
 struct walk {
 	struct record record;
@@ -139,6 +174,7 @@ inline_always int sends_many(void *ctx, const u64 *mask)
 	if (words)
 		bpf_loop(words, each_word, &w, 0);
 	w.slot->late = 0;
+	w.slot->state = SLOT_EMPTY;
 	return 0;
 }
 

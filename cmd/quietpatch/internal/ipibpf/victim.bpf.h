@@ -113,10 +113,12 @@ int irq_work_entry(void *ctx)
 	struct slot *s;
 
 	enters(KIND_IRQ_WORK);
+	if (!by_kprobes)
+		return 0; /* seen when it was sent */
 	s = bpf_map_lookup_elem(&slots, &level);
 	if (!s || !counting || !has(victims, cpu) || !sends())
 		return 0;
-	/* A CPU sends these to itself, and who made it do so is not known. */
+	/* Who made the CPU send it to itself is not known. */
 	nobody(&s->key.origin);
 	__builtin_memset(s->key.via, 0, sizeof(s->key.via));
 	s->key.origin.context = CTX_IRQ;
