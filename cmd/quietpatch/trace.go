@@ -132,7 +132,7 @@ func (f *traceFlags) options() (trace.Options, error) {
 	}
 	if f.filter != "" {
 		if o.Watch.Filter, err = ipifilter.Parse(f.filter, n); err != nil {
-			return o, fmt.Errorf("--filter: %w", err)
+			return o, err // it says that it is about a filter
 		}
 	}
 	if o.Watch.TGIDs, err = numbers(f.pids); err != nil {
@@ -216,7 +216,7 @@ func (o *traceOutput) check(cpus int) error {
 	for _, text := range o.assert {
 		a, err := ipireport.ParseAssertion(text, cpus)
 		if err != nil {
-			return fmt.Errorf("--assert: %w", err)
+			return err
 		}
 		o.assertions = append(o.assertions, a)
 	}
