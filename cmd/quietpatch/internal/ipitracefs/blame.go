@@ -48,12 +48,15 @@ func (c *counter) blameThread(r *record) who {
 
 // onStack adds what a stack tells: the system call, and functions that remedies look for.
 func (c *counter) onStack(o *ipi.Origin, stack []uint64) {
-	for _, addr := range stack {
-		f := c.names.ReturnsTo(addr)
+	functions := make([]string, len(stack)+1) // the last one is called by nothing that is known
+	for i, addr := range stack {
+		functions[i] = c.names.ReturnsTo(addr)
+	}
+	for i, f := range functions[:len(stack)] {
 		if c.names.Telling(f) && !strings.Contains(" "+o.Detail+" ", " "+f+" ") {
 			o.Detail = strings.TrimPrefix(o.Detail+" "+f, " ")
 		}
-		if name := syscallOf(f); name != "" && o.Syscall == "" {
+		if name := syscallOf(f, functions[i+1]); name != "" && o.Syscall == "" {
 			o.Syscall = name
 		}
 		// The entries of faults and interrupts of user mode (arch/x86/include/asm/idtentry.h); what
@@ -64,13 +67,22 @@ func (c *counter) onStack(o *ipi.Origin, stack []uint64) {
 	}
 }
 
-// syscallOf knows the functions of system calls (arch/x86/include/asm/syscall_wrapper.h).
-func syscallOf(function string) string {
+// syscallOf knows the functions of system calls (arch/x86/include/asm/syscall_wrapper.h), and those to
+// which they may jump at their end: then the stack has only these.
+func syscallOf(function, caller string) string {
 	if name, ok := strings.CutPrefix(function, "__x64_sys_"); ok {
 		return name
 	}
 	if name, ok := strings.CutPrefix(function, "__ia32_sys_"); ok {
 		return "i386 " + name
+	}
+	if caller != "do_syscall_64" && caller != "x64_sys_call" {
+		return ""
+	}
+	for _, prefix := range []string{"__se_sys_", "__do_sys_", "ksys_", "__sys_"} {
+		if name, ok := strings.CutPrefix(function, prefix); ok {
+			return strings.TrimSuffix(name, "_pgoff") // of ksys_mmap_pgoff
+		}
 	}
 	return ""
 }

@@ -88,6 +88,10 @@ const smallSymbols = `
 0000000000005000 T __x64_sys_munmap
 0000000000006000 T asm_exc_page_fault
 0000000000007000 T static_key_enable
+0000000000008000 T ksys_write
+0000000000009000 T do_syscall_64
+000000000000a000 T ksys_mmap_pgoff
+000000000000b000 T x64_sys_call
 `
 
 func smallCounter(opts ipitrace.Options) *counter {
@@ -350,6 +354,10 @@ func TestStackOrigins(t *testing.T) {
 	}{
 		{0, []uint64{0x5001}, "cpu1 call do_sync_core 1/1 pid 10 chronyd|munmap|||"},
 		{0, []uint64{0x7001, 0x5001}, "cpu1 call do_sync_core 1/1 pid 10 chronyd|munmap|static_key_enable||"},
+		{0, []uint64{0x8001, 0x9001}, "cpu1 call do_sync_core 1/1 pid 10 chronyd|write|||"},
+		{0, []uint64{0xa001, 0xb001, 0x9001}, "cpu1 call do_sync_core 1/1 pid 10 chronyd|mmap|||"},
+		{0, []uint64{0x8001}, "cpu1 call do_sync_core 1/1 pid 10 chronyd||||"},
+		{0, []uint64{0x8001, 0x5001, 0x9001}, "cpu1 call do_sync_core 1/1 pid 10 chronyd|munmap|||"},
 		{0, []uint64{0x6001}, "cpu1 call do_sync_core 1/1 pid 10 chronyd|||user|"},
 		{flagSoftirq, []uint64{0x5001}, "cpu1 call do_sync_core 1/1 pid 0 |||softirq|"},
 	} {
