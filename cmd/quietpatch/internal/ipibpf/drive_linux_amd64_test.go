@@ -2,82 +2,53 @@ package ipibpf
 
 import (
 	"os"
-	"strconv"
 	"testing"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitest"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
-const sender = 0
+var (
+	rig            = ipitest.NewRig("IPIBPF_VICTIM")
+	victim, sender = rig.Victim, rig.Sender
 
-// victim is the CPU that is interrupted. The environment can name one that is isolated.
-var victim = func() int {
-	if cpu, err := strconv.Atoi(os.Getenv("IPIBPF_VICTIM")); err == nil {
-		return cpu
-	}
-	return 1
-}()
+	start, drive, driveExactly = rig.Start, rig.Drive, rig.DriveExactly
+	closed, sum, pin           = ipitest.Closed, ipitest.Sum, affinity.Pin
+)
+
+// backend is this one, for the tests that all have to pass.
+var backend = ipitest.Backend{
+	Rig: rig, Check: Check,
+	Open:      func(t testing.TB, o ipitrace.Options) ipitrace.Tracer { return open(t, o) },
+	LateCalls: func(tr ipitrace.Tracer) bool { return tr.(*Tracer).lateCalls },
+}
 
 func TestMain(m *testing.M) {
 	ipidrive.Main()
 	os.Exit(m.Run())
 }
 
-// started is a scenario in its process, which waits for finish before it begins.
-type started struct {
-	*ipidrive.Process
-	result ipidrive.Result
+func TestMunmap(t *testing.T)  { backend.Munmap(t) }
+func TestStats(t *testing.T)   { backend.Stats(t) }
+func TestTimer(t *testing.T)   { backend.Timer(t) }
+func TestSoftirq(t *testing.T) { backend.Softirq(t) }
+func TestRead(t *testing.T)    { backend.Read(t) }
+func TestFilters(t *testing.T) { backend.Filters(t) }
+func TestFollow(t *testing.T)  { backend.Follow(t) }
+func TestProcess(t *testing.T) { backend.Process(t) }
+
+func TestSelf(t *testing.T) {
+	backend.Self(t, 60, ipitrace.Options{}, ipitrace.Options{NoCost: true})
 }
 
-func start(t testing.TB, name string, n int) *started {
-	t.Helper()
-	p, err := ipidrive.Start(ipidrive.Job{Scenario: name, Turns: n, Victim: victim, Sender: sender})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &started{Process: p}
-}
-
-// finish lets it run to its end.
-func (s *started) finish(t testing.TB) {
-	t.Helper()
-	var err error
-	if s.result, err = s.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	if s.result.Missing != "" {
-		t.Skip(s.result.Missing)
-	}
-	t.Logf("%+v", s.result)
-}
-
-// received is how many function calls came to the victim, by /proc/interrupts.
-func (s *started) received() int { return int(s.result.Calls) }
-
-// drive runs a scenario n times and returns the number of its process.
-func drive(t testing.TB, name string, n int) int {
-	t.Helper()
-	s := start(t, name, n)
-	s.finish(t)
-	return s.PID()
-}
-
-// driveExactly runs a scenario n times that sends want IPIs, and again if /proc/interrupts has another
-// number: the kernel takes the CPU from the spinner now and then, even a real-time one, for
-// threads that would starve (kernel/sched/deadline.c, the fair server), and a kworker can be late.
-func driveExactly(t testing.TB, name string, n, want int) int {
-	t.Helper()
-	const tries = 8
-	for range tries {
-		s := start(t, name, n)
-		s.finish(t)
-		if s.received() == want {
-			return s.PID()
+func TestCheck(t *testing.T) {
+	backend.Found(t, func(o ipitrace.Options) error {
+		tr, err := Open(o)
+		if err == nil {
+			tr.Close()
 		}
-	}
-	t.Skipf("%s: in %d tries the CPU never received just %d: others use it", name, tries, want)
-	return 0
+		return err
+	})
 }
-
-func pin(cpu int) error { return affinity.Pin(cpu) }

@@ -14,6 +14,7 @@ import (
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitest"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
@@ -94,7 +95,7 @@ func newJudge(t *testing.T, p program) judge {
 	}
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
-		failOrSkip(t, err)
+		ipitest.FailOrSkip(t, err, Check)
 	}
 	t.Cleanup(coll.Close)
 	return judge{coll, possibleCPUs()}
@@ -272,7 +273,7 @@ func TestFilterNothing(t *testing.T) {
 	for _, expr := range []string{"cpu == 0 && cpu == 1", "CPU == 0 && CPU == 1", "pid == 1 && pid == 2"} {
 		tr, err := openWith(ipitrace.Options{Filter: mustFilter(t, expr)}, tuned)
 		if err != nil {
-			failOrSkip(t, fmt.Errorf("%s: %w", expr, err))
+			ipitest.FailOrSkip(t, fmt.Errorf("%s: %w", expr, err), Check)
 		}
 		if s, err := tr.Close(); err != nil || len(s.Rows) > 0 {
 			t.Errorf("%s: %v, rows %v", expr, err, s.Rows)
@@ -293,7 +294,7 @@ func TestFilterProcess(t *testing.T) {
 			id = 1
 		}
 		tr := open(t, ipitrace.Options{TGIDs: []int32{int32(started.PID())}, Filter: mustFilter(t, fmt.Sprintf("tgid == %d", id))})
-		started.finish(t)
+		started.Finish(t)
 		s := closed(t, tr)
 		got := sum(t, s, func(r *ipi.Row) bool { return r.Cause == "ipi_sync_core" })
 		if got.IPIs > test.want || got.IPIs < test.want*9/10 {

@@ -44,19 +44,6 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestFollow: the driver is started after the tracer, by a process that was asked for.
-func TestFollow(t *testing.T) {
-	const n = 50
-	for _, follow := range []bool{true, false} {
-		tr := open(t, ipitrace.Options{TGIDs: []int32{int32(os.Getpid())}, Follow: follow})
-		pid := driveExactly(t, "membarrier", n, n)
-		got := sum(t, closed(t, tr), func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
-		if want := uint64(n) * uint64(flag(follow)); got.IPIs != want {
-			t.Errorf("follow %v: got %d, want %d", follow, got.IPIs, want)
-		}
-	}
-}
-
 const insideEnv = "IPIBPF_INSIDE"
 
 // TestNamespace runs TestInside in another PID namespace.
@@ -110,10 +97,10 @@ func TestInside(t *testing.T) {
 				opts = ipitrace.Options{Filter: mustFilter(t, fmt.Sprintf("tgid == %d", asked))}
 			}
 			tr := open(t, opts)
-			started.finish(t)
+			started.Finish(t)
 			s := closed(t, tr)
 			got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
-			if received := uint64(started.received()); !other && (got.IPIs > received || got.IPIs < n*9/10) || other && got.IPIs > 0 {
+			if received := uint64(started.Received()); !other && (got.IPIs > received || got.IPIs < n*9/10) || other && got.IPIs > 0 {
 				t.Errorf("process %d, asked for %d: got %d of %d", pid, asked, got.IPIs, received)
 			}
 			if own := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == 1 && r.Cause == "do_sync_core" }); own.IPIs > 0 {

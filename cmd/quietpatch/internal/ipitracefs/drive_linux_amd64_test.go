@@ -2,97 +2,74 @@ package ipitracefs
 
 import (
 	"os"
-	"strconv"
+	"slices"
 	"testing"
 
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitest"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
-const (
-	sender    = 0
-	victimEnv = "IPITRACEFS_VICTIM"
+var (
+	rig            = ipitest.NewRig("IPITRACEFS_VICTIM")
+	victim, sender = rig.Victim, rig.Sender
+
+	start, driveExactly, driveAtLeast = rig.Start, rig.DriveExactly, rig.DriveAtLeast
+	closed, sum                       = ipitest.Closed, ipitest.Sum
 )
 
-// victim is the CPU that is interrupted. The environment can name one that is isolated.
-var victim = func() int {
-	if cpu, err := strconv.Atoi(os.Getenv(victimEnv)); err == nil {
-		return cpu
-	}
-	return 1
-}()
+// backend is this one, for the tests that all have to pass.
+var backend = ipitest.Backend{
+	Rig: rig, Check: Check,
+	Open:     func(t testing.TB, o ipitrace.Options) ipitrace.Tracer { return open(t, o) },
+	Syscalls: ipitrace.Options{Stacks: true},
+}
 
 func TestMain(m *testing.M) {
 	ipidrive.Main()
 	os.Exit(m.Run())
 }
 
-// started is a scenario in its process, which waits for finish before it begins.
-type started struct {
-	*ipidrive.Process
-	result ipidrive.Result
-}
+func TestStats(t *testing.T)   { backend.Stats(t) }
+func TestTimer(t *testing.T)   { backend.Timer(t) }
+func TestSoftirq(t *testing.T) { backend.Softirq(t) }
+func TestRead(t *testing.T)    { backend.Read(t) }
+func TestFollow(t *testing.T)  { backend.Follow(t) }
+func TestProcess(t *testing.T) { backend.Process(t) }
 
-func start(t testing.TB, name string, n int) *started {
-	t.Helper()
-	p, err := ipidrive.Start(ipidrive.Job{Scenario: name, Turns: n, Victim: victim, Sender: sender})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &started{Process: p}
-}
-
-// finish lets it run to its end.
-func (s *started) finish(t testing.TB) {
-	t.Helper()
-	var err error
-	if s.result, err = s.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	if s.result.Missing != "" {
-		t.Skip(s.result.Missing)
-	}
-	t.Logf("%+v", s.result)
-}
-
-// received is how many function calls came to the victim, by /proc/interrupts.
-func (s *started) received() int { return int(s.result.Calls) }
-
-// drive runs a scenario n times and returns the number of its process.
-func drive(t testing.TB, name string, n int) int {
-	t.Helper()
-	s := start(t, name, n)
-	s.finish(t)
-	return s.PID()
-}
-
-// driveExactly runs a scenario n times that sends want IPIs, and again if /proc/interrupts has another
-// number: the kernel takes the CPU from the spinner now and then, even a real-time one, for
-// threads that would starve (kernel/sched/deadline.c, the fair server), and a kworker can be late.
-func driveExactly(t testing.TB, name string, n, want int) int {
-	t.Helper()
-	const tries = 8
-	for range tries {
-		s := start(t, name, n)
-		s.finish(t)
-		if s.received() == want {
-			return s.PID()
+// TestMunmap: the stacks are those of the kernel, without the tracing.
+func TestMunmap(t *testing.T) {
+	s := backend.Munmap(t)
+	munmaps := uint64(0)
+	for _, r := range s.Rows {
+		stack := s.Stacks[r.StackID]
+		if len(stack) > 0 && tracing(stack[0]) {
+			t.Errorf("the stack begins with the tracer: %q", stack)
+		}
+		if r.Kind == ipi.TLB && slices.Contains(stack, "__x64_sys_munmap") {
+			munmaps += r.IPIs
 		}
 	}
-	t.Skipf("%s: in %d tries the CPU never received just %d: others use it", name, tries, want)
-	return 0
+	if munmaps < 200 { // others unmap, too
+		t.Errorf("%d in stacks %q", munmaps, s.Stacks)
+	}
 }
 
-// driveAtLeast is content if others interrupt the CPU, too, where rows are of one process.
-func driveAtLeast(t testing.TB, name string, n, want int) int {
-	t.Helper()
-	const tries = 8
-	for range tries {
-		s := start(t, name, n)
-		s.finish(t)
-		if s.received() >= want {
-			return s.PID()
-		}
+func TestSelf(t *testing.T) {
+	slack := uint64(60)
+	if rig.Isolated {
+		slack = 2
 	}
-	t.Skipf("%s: in %d tries the CPU never received %d", name, tries, want)
-	return 0
+	backend.Self(t, slack, ipitrace.Options{}, ipitrace.Options{NoCost: true}, ipitrace.Options{Stacks: true})
+}
+
+func TestCheck(t *testing.T) {
+	backend.Found(t, func(o ipitrace.Options) error {
+		tr, err := Open(o)
+		if err == nil {
+			tr.Close()
+		}
+		return err
+	})
 }

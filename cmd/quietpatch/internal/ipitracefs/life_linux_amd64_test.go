@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -12,86 +11,49 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
-// TestSelf: what the start and the stop send is told, and is in no row.
-func TestSelf(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := affinity.Pin(sender); err != nil {
-		t.Fatal(err)
-	}
-	for _, opts := range []ipitrace.Options{{}, {NoCost: true}, {Stacks: true}} {
-		// The readings are not made in the very moments, and others send, too.
-		const tries = 8
-		slack := uint64(60)
-		if os.Getenv(victimEnv) != "" { // it is isolated
-			slack = 2
-		}
-		for try := 1; ; try++ {
-			before := interrupts.Read()
-			tr := open(t, opts)
-			first, err := tr.Read()
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := closed(t, tr)
-			d := interrupts.Read().IPIsSince(before, victim)
-			t.Logf("start %d, stop %d, /proc/interrupts %+v", first.SelfIPIs, s.SelfIPIs-first.SelfIPIs, d)
-			if got := sum(t, s, func(r *ipi.Row) bool { return r.Cause == "do_sync_core" && r.Sender.PID == os.Getpid() }); got.IPIs > 0 {
-				t.Errorf("%v: rows have %d of the tracer's own", opts, got.IPIs)
-			}
-			if s.SelfIPIs > 0 && s.SelfIPIs <= d.Call+slack/2 && d.Call <= s.SelfIPIs+slack {
-				break
-			}
-			if try < tries {
-				continue
-			}
-			if d.Call > s.SelfIPIs && d.Call < 2*s.SelfIPIs && os.Getenv(victimEnv) == "" {
-				t.Skipf("%d are told, %d came: others use the CPU", s.SelfIPIs, d.Call)
-			}
-			t.Errorf("%d are told, %d came", s.SelfIPIs, d.Call)
-			break
-		}
-	}
-}
-
-// TestCheck: the check and the start agree, and everything says what is lost without it.
-func TestCheck(t *testing.T) {
-	ok := true
-	for _, f := range Check() {
-		t.Logf("%+v", f)
-		ok = ok && (f.OK || !f.Needed)
-		if f.Name == "" || f.Lost == "" || !f.OK && f.Why == "" {
-			t.Errorf("%+v: something is not said", f)
-		}
-	}
-	tr, err := Open(ipitrace.Options{})
-	if err == nil {
-		tr.Close()
-	}
-	if ok != (err == nil) {
-		t.Errorf("the check says %v, the start %v", ok, err)
-	}
-}
-
-// TestNamespace: in another PID namespace IPIs are counted, under the numbers of the first one;
-// processes cannot be selected there.
+// TestNamespace: in another PID namespace IPIs are counted, under the numbers of the first one.
 func TestNamespace(t *testing.T) {
 	open(t, ipitrace.Options{}).Close()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, "-test.run=^(TestMembarrier|TestProcess)$", "-test.v")
+	cmd := exec.Command(exe, "-test.run=^TestInside$", "-test.v")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 	out, err := cmd.CombinedOutput()
-	if !strings.Contains(string(out), "--- PASS: TestMembarrier") || !strings.Contains(string(out), "cannot be selected") {
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestInside") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestInside: processes cannot be selected there, and the error says so; all are counted.
+func TestInside(t *testing.T) {
+	if firstNamespace() {
+		t.Skip("TestNamespace runs this")
+	}
+	own := []int32{int32(os.Getpid())}
+	for _, opts := range []ipitrace.Options{{TGIDs: own}, {TGIDs: own, Follow: true}, {PIDs: own}} {
+		tr, err := Open(opts)
+		if err == nil {
+			tr.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "cannot be selected") {
+			t.Errorf("%+v: %v", opts, err)
+		}
+	}
+	const n = 100
+	tr := open(t, ipitrace.Options{})
+	started := start(t, "membarrier", n)
+	started.Finish(t)
+	got := sum(t, closed(t, tr), func(r *ipi.Row) bool {
+		return r.Cause == "ipi_sync_core" && r.Sender.PID > started.PID() && r.Sender.Comm == program && r.Origin == ipi.Origin{}
+	})
+	if got.IPIs > n || got.IPIs < n*9/10 {
+		t.Errorf("got %+v, want %d; the CPU received %d", got, n, started.Received())
 	}
 }
 

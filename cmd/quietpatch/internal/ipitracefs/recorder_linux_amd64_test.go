@@ -62,7 +62,7 @@ func TestRecord(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if started.finish(t); started.received() == part.calls {
+			if started.Finish(t); started.Received() == part.calls {
 				pids[i] = started.PID()
 			} else if i > 0 {
 				t.Fatal("others have interrupted the CPU: try again")
