@@ -9,6 +9,9 @@
 // idles is not always interrupted. What the victim really received is read from
 // /proc/interrupts, for tests to compare with exactly.
 //
+// Scenarios of all processes of a machine take turns, by a lock in the folder for temporary files, since
+// the tests of several packages run at the same time.
+//
 // Place in the flow: tests call [Main] first, start the scenarios of [Scenarios] with
 // [Start] in the same executable, and hold the [Result] against what a tracer says. The program drive
 // does the same for guests and scripts. The package traces nothing.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"syscall"
 )
@@ -54,7 +55,8 @@ func Main() {
 	os.Exit(0)
 }
 
-// Process is a scenario in its process. It waits for Finish before it begins.
+// Process is a scenario in its process. It waits for Finish before it begins, and keeps all others from
+// starting to its end.
 type Process struct {
 	cmd      *exec.Cmd
 	input    io.Closer
@@ -65,7 +67,8 @@ type Process struct {
 // P for each thread that blocks in a raw system call.
 var quietRuntime = []string{"GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOMAXPROCS=4"}
 
-// Start starts this executable again, which has to call [Main].
+// Start starts this executable again, which has to call [Main]. It waits until no other scenario of
+// this machine is there: who starts one has to call Finish or Cancel before the next.
 func Start(j Job) (*Process, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -75,7 +78,13 @@ func Start(j Job) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	locked, err := takeLock(filepath.Join(os.TempDir(), lockName), "scenario "+j.Scenario, lockMost)
+	if err != nil {
+		return nil, err
+	}
+	defer locked.Close() // the process has it now
 	p := &Process{cmd: exec.Command(exe)}
+	p.cmd.ExtraFiles = []*os.File{locked}
 	p.cmd.Env = slices.Concat(os.Environ(), quietRuntime, []string{jobEnv + "=" + string(text)})
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // what spins must not stay
@@ -87,6 +96,14 @@ func Start(j Job) (*Process, error) {
 
 // PID returns the number of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Cancel ends a scenario for which Finish was not called.
+func (p *Process) Cancel() {
+	if p.cmd.ProcessState == nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait() // says that it was killed
+	}
+}
 
 // Finish lets the scenario run to its end.
 func (p *Process) Finish() (Result, error) {
