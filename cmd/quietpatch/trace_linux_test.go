@@ -40,6 +40,7 @@ func scenario(t *testing.T, name string, turns int) (p *ipidrive.Process, victim
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(p.Cancel)
 	return p, victim
 }
 

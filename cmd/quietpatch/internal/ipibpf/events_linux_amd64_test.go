@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
@@ -95,6 +96,11 @@ func TestOwn(t *testing.T) {
 		file  = "/proc/sys/kernel/bpf_stats_enabled"
 		turns = 10
 	)
+	release, err := ipidrive.Lock(t.Name()) // scenarios use it, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
 	if old, err := os.ReadFile(file); err != nil || string(old) != "0\n" {
 		t.Skipf("%s is %q, expected 0: %v", file, old, err)
 	}

@@ -66,6 +66,7 @@ func (r Rig) Start(t testing.TB, name string, n int) *Started {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(p.Cancel)
 	return &Started{Process: p}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
 
@@ -39,6 +40,11 @@ func (b *Backend) Self(t *testing.T, slack uint64, options ...ipitrace.Options) 
 // startStop traces nothing, and returns what the tracer tells of that and what /proc/interrupts says.
 func (b *Backend) startStop(t *testing.T, o ipitrace.Options) (told, came uint64) {
 	t.Helper()
+	release, err := ipidrive.Lock(t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
 	before := interrupts.Read()
 	tr := b.Open(t, o)
 	first, err := tr.Read()
