@@ -9,7 +9,7 @@ import (
 
 // Event is a trace event of the kernel: what a filter of it may look at. A field that it
 // lists must hold what [Record] says: a caller whose records name somebody else than the
-// thread that ran leaves PID and Comm out.
+// thread that ran leaves PID and Comm out. The kernel knows CPUS{...}, as Linux does since 6.6.
 type Event struct {
 	Name string
 	// Fields are the kernel's names. Target is one of 32 or 64 bits without a sign,
@@ -17,8 +17,6 @@ type Event struct {
 	Fields map[Field]string
 	// Single says that the event is of one victim, so that cpumask is cpu.
 	Single bool
-	// CPUS says that the kernel knows CPUS{...}: Linux 6.12 does, 6.1 does not.
-	CPUS bool
 	// Function reports whether the kernel has exactly one function of a name and can
 	// compare with it, for which .function is there in Linux 6.12 and not in 6.1. With two
 	// of a name it would look at one only; a filter with none is refused. nil: no name.
@@ -33,7 +31,7 @@ func threadFields() map[Field]string {
 
 // SendCPU is ipi:ipi_send_cpu, an IPI to one CPU.
 func SendCPU() Event {
-	e := Event{Name: "ipi:ipi_send_cpu", Fields: threadFields(), Single: true, CPUS: true}
+	e := Event{Name: "ipi:ipi_send_cpu", Fields: threadFields(), Single: true}
 	e.Fields[Target] = "cpu"
 	e.Fields[Callback], e.Fields[CallbackName] = "callback", "callback"
 	return e
@@ -42,7 +40,7 @@ func SendCPU() Event {
 // SendCPUMask is ipi:ipi_send_cpumask, an IPI to several CPUs. It has no field cpu: by
 // that name the kernel finds the CPU that sends.
 func SendCPUMask() Event {
-	e := Event{Name: "ipi:ipi_send_cpumask", Fields: threadFields(), CPUS: true}
+	e := Event{Name: "ipi:ipi_send_cpumask", Fields: threadFields()}
 	e.Fields[Mask] = "cpumask"
 	e.Fields[Callback], e.Fields[CallbackName] = "callback", "callback"
 	return e
@@ -50,7 +48,7 @@ func SendCPUMask() Event {
 
 // QueueCPU is csd:csd_queue_cpu, a call queued for one CPU. Its records have no Mask.
 func QueueCPU() Event {
-	e := Event{Name: "csd:csd_queue_cpu", Fields: threadFields(), Single: true, CPUS: true}
+	e := Event{Name: "csd:csd_queue_cpu", Fields: threadFields(), Single: true}
 	e.Fields[Target] = "cpu"
 	e.Fields[Func], e.Fields[Cause] = "func", "func"
 	return e
@@ -182,7 +180,7 @@ func (r renderer) render(n *node) (text string, exact, ok bool) {
 // them is a CPU for which it is true.
 func (r renderer) weak(n *node) (text string, exact, ok bool) {
 	mask, has := r.event.Fields[Mask]
-	if !has || !r.event.CPUS {
+	if !has {
 		return "", false, false
 	}
 	set, about := project(n, Target, r.cpus)
@@ -205,9 +203,7 @@ func (r renderer) leaf(c *comparison) (text string, exact, ok bool) {
 	}
 	value := c.valueText()
 	switch {
-	case c.isSet() && r.event.CPUS:
 	case c.isSet():
-		return withoutSets(name, field, c)
 	case c.field == Comm:
 		if len(c.str) > kernelStringMax {
 			return "", false, false
@@ -225,33 +221,6 @@ func (r renderer) leaf(c *comparison) (text string, exact, ok bool) {
 		return "", false, false
 	}
 	return fmt.Sprintf("%s %s %s", name, c.op, value), true, true
-}
-
-// withoutSets writes a comparison of one CPU with CPUS{...} for kernels that lack it.
-func withoutSets(name string, field Field, c *comparison) (text string, exact, ok bool) {
-	if field == Mask {
-		return "", false, false
-	}
-	if c.set.Len() == 1 {
-		op := c.op
-		if op == And {
-			op = EQ
-		}
-		return fmt.Sprintf("%s %s %d", name, op, c.set.First()), true, true
-	}
-	if c.op != And {
-		return "", false, false // == is false for every CPU, != true
-	}
-	var ranges []string
-	for _, r := range strings.Split(c.set.String(), ",") {
-		first, last, isRange := strings.Cut(r, "-")
-		if isRange {
-			ranges = append(ranges, fmt.Sprintf("(%s >= %s && %s <= %s)", name, first, name, last))
-		} else {
-			ranges = append(ranges, fmt.Sprintf("%s == %s", name, first))
-		}
-	}
-	return "(" + strings.Join(ranges, " || ") + ")", true, true
 }
 
 // kernelGlob returns a pattern that the kernel hands to glob_match or takes for the same. As

@@ -65,20 +65,18 @@ func TestKernelTakes(t *testing.T) {
 		if _, err := os.Stat(filter); err != nil {
 			t.Skip("the kernel lacks events that Linux 6.12 has: ", err)
 		}
-		for _, event := range []Event{e, old(e)} {
-			for range 100 {
-				x := mustParse(t, g.expr(3), cpus)
-				kernel, _ := x.Split(event)
-				if kernel == "" {
-					continue
-				}
-				kernel = strings.ReplaceAll(kernel+" ", ".function == f ", ".function == do_sync_core ")
-				kernel = strings.ReplaceAll(kernel, ".function != f ", ".function != do_sync_core ")
-				if err := write(t, filter, kernel); err != nil {
-					t.Errorf("%s for %s: the kernel refuses %q: %v", x, e.Name, kernel, err)
-				}
-				taken++
+		for range 100 {
+			x := mustParse(t, g.expr(3), cpus)
+			kernel, _ := x.Split(e)
+			if kernel == "" {
+				continue
 			}
+			kernel = strings.ReplaceAll(kernel+" ", ".function == f ", ".function == do_sync_core ")
+			kernel = strings.ReplaceAll(kernel, ".function != f ", ".function != do_sync_core ")
+			if err := write(t, filter, kernel); err != nil {
+				t.Errorf("%s for %s: the kernel refuses %q: %v", x, e.Name, kernel, err)
+			}
+			taken++
 		}
 		_ = write(t, filter, "0")
 	}

@@ -18,11 +18,6 @@ func withFunctions(e Event) Event {
 	return e
 }
 
-func old(e Event) Event {
-	e.CPUS = false
-	return e
-}
-
 func merged(e Event) Event {
 	e.Single = false
 	return e
@@ -55,7 +50,6 @@ func TestSplit(t *testing.T) {
 		{SendCPUMask(), "cpu > 7", "", "cpu > 7"},
 		{SendCPUMask(), "cpu == 1 || pid == 7", "(cpumask & CPUS{1} || common_pid == 7)", "cpu == 1 || pid == 7"},
 		{SendCPUMask(), "cpu == 1 || tgid == 7", "", "cpu == 1 || tgid == 7"},
-		{old(SendCPUMask()), "cpu & CPUS{2} && cpumask == CPUS{2}", "", "cpu & CPUS{2} && cpumask == CPUS{2}"},
 
 		{QueueCPU(), `cause == "f" && func >= 0xff`, "func >= 0xff", `cause == "f"`},
 		{withFunctions(QueueCPU()), `cause == "f"`, "func.function == f", ""},
@@ -63,9 +57,6 @@ func TestSplit(t *testing.T) {
 		{withFunctions(QueueCPU()), `cause ~ "f"`, "", `cause ~ "f"`},
 		{withFunctions(QueueCPU()), `cpu == 1 || cause != f`, "(cpu == 1 || func.function != f )", ""},
 		{withFunctions(QueueCPU()), `cause == f && cpu == 1`, "func.function == f  && cpu == 1", ""},
-		{old(QueueCPU()), "cpu & CPUS{0,2-3}", "(cpu == 0 || (cpu >= 2 && cpu <= 3))", ""},
-		{old(QueueCPU()), "cpu != CPUS{2} && CPU & CPUS{1}", "cpu != 2 && CPU == 1", ""},
-		{old(QueueCPU()), "cpu != CPUS{2-3} && !(cpumask & CPUS{2})", "!(cpu == 2)", "cpu != CPUS{2-3}"},
 
 		{merged(QueueCPU()), "cpu == 2 && cpumask & CPUS{2}", "cpu == 2", "cpumask & CPUS{2}"},
 		{QueueCPU(), `comm ~ "*sh"`, `comm ~ "*\sh"`, ""},
@@ -78,7 +69,7 @@ func TestSplit(t *testing.T) {
 	} {
 		kernel, rest := mustParse(t, test.expr, 4).Split(test.event)
 		if kernel != test.kernel || rest.String() != test.rest {
-			t.Errorf("%s, for %s (CPUS %v):\ngot  %q, rest %q\nwant %q, rest %q", test.expr, test.event.Name, test.event.CPUS, kernel, rest, test.kernel, test.rest)
+			t.Errorf("%s, for %s:\ngot  %q, rest %q\nwant %q, rest %q", test.expr, test.event.Name, kernel, rest, test.kernel, test.rest)
 		}
 	}
 	if kernel, rest := (*Expr)(nil).Split(SendCPU()); kernel != "" || rest != nil {
@@ -228,7 +219,7 @@ func kernelEventOf(e Event, r *Record, cpus int) *kernelEvent {
 func TestSplitIsSound(t *testing.T) {
 	const cpus = 3
 	g := generator{rand.New(rand.NewPCG(7, 1)), cpus}
-	events := []Event{withFunctions(SendCPU()), withFunctions(SendCPUMask()), withFunctions(QueueCPU()), old(QueueCPU()), old(SendCPUMask())}
+	events := []Event{withFunctions(SendCPU()), withFunctions(SendCPUMask()), withFunctions(QueueCPU())}
 	exact, weak, none := 0, 0, 0
 	rounds := 600
 	if testing.Short() {

@@ -317,7 +317,7 @@ func (c *counter) irqWork(r *record) {
 }
 
 func (c *counter) pay(s *cpuState, r *record) {
-	if !c.counting(r) || s.since < c.from || r.ts < s.since {
+	if !c.counting(r) || s.since < c.from || r.ts < s.since || c.opts.Victims != nil && !c.opts.Victims.Has(r.cpu) {
 		return
 	}
 	addCost(c.costs, costKey{r.cpu, s.kind, s.cause}, r.ts-s.since)

@@ -60,8 +60,8 @@ func join(a, b string) string {
 //
 // Only CPUs are left to the kernel. The thread that it knows is not always to blame; and if
 // it dropped calls by their function, IPIs would get the cause of another call.
-func (f *filters) kernel(e *event, cpuSets bool) string {
-	ke := ipifilter.Event{Name: e.name, CPUS: cpuSets, Fields: map[ipifilter.Field]string{ipifilter.CPU: "CPU"}}
+func (f *filters) kernel(e *event) string {
+	ke := ipifilter.Event{Name: e.name, Fields: map[ipifilter.Field]string{ipifilter.CPU: "CPU"}}
 	x := f.on[e.where]
 	if e.where == toVictims {
 		x = f.full

@@ -19,7 +19,6 @@ func TestKernelFilters(t *testing.T) {
 	for _, test := range []struct {
 		victims, senders ipi.CPUs
 		filter           string
-		old              bool
 		event            *event
 		want             string
 	}{
@@ -38,8 +37,6 @@ func TestKernelFilters(t *testing.T) {
 		{filter: "cpumask == CPUS{2-3}", event: queue},
 		{filter: "cpumask == CPUS{2-3}", event: many, want: "cpumask == CPUS{2-3}"},
 		{filter: "cpu == 2 || comm == \"x\"", event: one},
-		{victims: ipi.MakeCPUs(2, 3), old: true, event: one, want: "((cpu >= 2 && cpu <= 3))"},
-		{victims: ipi.MakeCPUs(2, 3), old: true, event: many},
 	} {
 		var x *ipifilter.Expr
 		if test.filter != "" {
@@ -52,7 +49,7 @@ func TestKernelFilters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := f.kernel(test.event, !test.old); got != test.want {
+		if got := f.kernel(test.event); got != test.want {
 			t.Errorf("%+v, %s: got %q", test, test.event.name, got)
 		}
 	}

@@ -45,6 +45,7 @@ type turnedOn struct {
 type tuning struct {
 	bufferKB int           // of each CPU; 0: as the kernel has it
 	interval time.Duration // most time between two readings
+	noSets   bool          // as if the kernel did not know CPUS{...}
 }
 
 // The kernel has 1408 KB for each CPU (kernel/trace/trace.c, TRACE_BUF_SIZE_DEFAULT): 30,000
@@ -99,7 +100,7 @@ func (t *Tracer) prepare(tune tuning) error {
 			return explain(err)
 		}
 	}
-	if err := t.prepareEvents(&f); err != nil {
+	if err := t.prepareEvents(&f, tune); err != nil {
 		return err
 	}
 	proc := "/proc"
@@ -127,13 +128,10 @@ func firstNamespace() bool {
 }
 
 // prepareEvents looks which events there are, and gives them their filters.
-func (t *Tracer) prepareEvents(f *filters) error {
-	first := "events/" + events[0].name + "/filter"
-	cpuSets := t.in.write(first, "CPU & CPUS{0}") == nil
-	if cpuSets {
-		if err := t.in.write(first, "0"); err != nil {
-			return explain(err)
-		}
+func (t *Tracer) prepareEvents(f *filters, tune tuning) error {
+	sets, err := t.takesSets()
+	if err != nil {
+		return explain(err)
 	}
 	t.buffers.decoder = newDecoder()
 	for i := range events {
@@ -141,7 +139,10 @@ func (t *Tracer) prepareEvents(f *filters) error {
 		if e.unused(&t.opts) {
 			continue
 		}
-		filter := f.kernel(e, cpuSets)
+		filter := ""
+		if sets && !tune.noSets {
+			filter = f.kernel(e)
+		}
 		err := t.prepareEvent(e, filter)
 		switch {
 		case err == nil && e.use != forStacks:
@@ -159,6 +160,16 @@ func (t *Tracer) prepareEvents(f *filters) error {
 		t.missing = append(t.missing, "System calls are known only with stacks, and their arguments never.")
 	}
 	return nil
+}
+
+// takesSets reports whether the kernel knows CPUS{...}. Of those that have the events only Linux 6.5 does
+// not: it writes all events, and the counter leaves out what was not asked for.
+func (t *Tracer) takesSets() (bool, error) {
+	file := "events/" + events[0].name + "/filter"
+	if t.in.write(file, "CPU & CPUS{0}") != nil {
+		return false, nil
+	}
+	return true, t.in.write(file, "0")
 }
 
 func (t *Tracer) prepareEvent(e *event, filter string) error {

@@ -107,6 +107,30 @@ func TestFilters(t *testing.T) {
 	}...)
 }
 
+// TestNoSets: where the kernel cannot leave out what was not asked for, the counter does.
+func TestNoSets(t *testing.T) {
+	const n = 50
+	for _, watched := range []int{victim, sender} {
+		tr := openTuned(t, ipitrace.Options{Victims: ipi.MakeCPUs(watched), Interrupted: true}, tuning{interval: intervalMost, noSets: true})
+		pid := driveExactly(t, "membarrier", n, n)
+		s := closed(t, tr)
+		got := sum(t, s, ipitest.From(pid, "ipi_sync_core"))
+		if want := map[int]uint64{victim: n}[watched]; got.IPIs != want || got.Queued != want {
+			t.Errorf("CPU %d: got %+v, want %d", watched, got, want)
+		}
+		for _, r := range s.Rows {
+			if r.CPU != watched {
+				t.Errorf("not asked for: %+v", r)
+			}
+		}
+		for _, i := range s.Interrupted {
+			if i.CPU != watched {
+				t.Errorf("not asked for: %+v", i)
+			}
+		}
+	}
+}
+
 // TestRate: what a CPU can send at most does not fill the buffers, or hardly where the reader has no time.
 func TestRate(t *testing.T) {
 	const n = 30_000
