@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
@@ -86,6 +90,9 @@ func newTraceCommand() *cobra.Command {
 			if f.check {
 				return checkTrace(cmd, &f)
 			}
+			if err := f.changed(cmd); err != nil {
+				return err
+			}
 			return runTrace(cmd, &f, args)
 		},
 	}
@@ -112,17 +119,31 @@ func (f *traceFlags) add(cmd *cobra.Command) {
 	f.out.add(cmd)
 }
 
+// changed refuses values that are given and mean nothing: what a script has computed wrongly
+// must not change what is watched.
+func (f *traceFlags) changed(cmd *cobra.Command) error {
+	fs := cmd.Flags()
+	switch {
+	case fs.Changed("for") && f.lasts <= 0:
+		return fmt.Errorf("--for: expected a time above 0, found %v", f.lasts)
+	case fs.Changed("pid") && len(f.pids) == 0:
+		return errors.New("--pid: expected the number of a process, found nothing")
+	case fs.Changed("cpus") && strings.TrimSpace(f.cpus) == "":
+		return errors.New("--cpus: expected a list of CPUs such as 2-3,8, found nothing")
+	case fs.Changed("filter") && strings.TrimSpace(f.filter) == "":
+		return errors.New("--filter: expected an expression such as cpu & CPUS{2-3}, found nothing")
+	}
+	return nil
+}
+
 // options turns the flags into what a session takes.
 func (f *traceFlags) options() (trace.Options, error) {
-	o := trace.Options{Backend: f.backend, Filter: f.filter}
+	o := trace.Options{Backend: f.backend, Filter: f.filter, Planned: f.lasts}
 	if !slices.Contains(trace.Backends(), f.backend) {
 		return o, fmt.Errorf("--backend: expected one of %s, found %q", strings.Join(trace.Backends(), ", "), f.backend)
 	}
 	if f.interval < minInterval {
 		return o, fmt.Errorf("--interval: expected %v or more, found %v", minInterval, f.interval)
-	}
-	if f.lasts < 0 {
-		return o, fmt.Errorf("--for: expected a time of 0 or more, found %v", f.lasts)
 	}
 	n, err := trace.Possible(), error(nil)
 	if f.cpus != "" {
@@ -195,6 +216,13 @@ type traceOutput struct {
 	perCPU, threads bool
 
 	assertions []*ipireport.Assertion
+	files      []outputFile
+}
+
+// outputFile is opened before a run and written after it.
+type outputFile struct {
+	*os.File
+	write func(io.Writer, *ipireport.Report) error
 }
 
 func (o *traceOutput) add(cmd *cobra.Command) {
@@ -223,6 +251,43 @@ func (o *traceOutput) check(cpus int) error {
 	return nil
 }
 
+// open opens the files: what is wrong with them is told before a run, not after a night.
+func (o *traceOutput) open() error {
+	page := func(w io.Writer, r *ipireport.Report) error { return r.WriteHTML(w, o.options(0)) }
+	folded := func(w io.Writer, r *ipireport.Report) error { return r.WriteFolded(w) }
+	for _, f := range []struct {
+		flag, name string
+		write      func(io.Writer, *ipireport.Report) error
+	}{{"--html", o.html, page}, {"--folded", o.folded, folded}} {
+		if f.name == "" {
+			continue
+		}
+		file, err := os.OpenFile(f.name, os.O_WRONLY|os.O_CREATE, 0o666)
+		if err != nil {
+			o.close()
+			return fmt.Errorf("%s: %w", f.flag, err)
+		}
+		o.files = append(o.files, outputFile{file, f.write})
+	}
+	return nil
+}
+
+func (o *traceOutput) close() {
+	for _, f := range o.files {
+		f.Close() // a file that was written is closed already
+	}
+}
+
+// save replaces what was in the file.
+func (f *outputFile) save(r *ipireport.Report) error {
+	b := bufio.NewWriter(f)
+	err := f.Truncate(0)
+	if errors.Is(err, fs.ErrInvalid) || errors.Is(err, syscall.EINVAL) {
+		err = nil // a pipe, or /dev/stdout
+	}
+	return errors.Join(err, f.write(b, r), b.Flush(), f.Close())
+}
+
 func (o *traceOutput) options(width int) ipireport.Options {
 	return ipireport.Options{Top: o.top, PerCPU: o.perCPU, Threads: o.threads, Width: width}
 }
@@ -235,12 +300,19 @@ func (o *traceOutput) write(w io.Writer, r *ipireport.Report, width int) error {
 	} else {
 		errs = append(errs, r.WriteText(w, o.options(width)))
 	}
-	errs = append(errs,
-		writeFile(o.html, func(w io.Writer) error { return r.WriteHTML(w, o.options(0)) }),
-		writeFile(o.folded, r.WriteFolded))
-	if err := errors.Join(errs...); err != nil {
-		return err
+	for i := range o.files {
+		errs = append(errs, o.files[i].save(r))
 	}
+	verdict := o.judge(r)
+	if err := errors.Join(errs...); err != nil {
+		return errors.Join(err, withoutVerdict(verdict))
+	}
+	return verdict
+}
+
+// judge returns what does not hold.
+func (o *traceOutput) judge(r *ipireport.Report) error {
+	var errs []error
 	for _, a := range o.assertions {
 		for _, f := range a.Check(r) {
 			errs = append(errs, errors.New(f.String()))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,7 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
@@ -266,4 +269,95 @@ func TestTraceRefused(t *testing.T) {
 			t.Errorf("without %q:\n%s", want, errs.String())
 		}
 	}
+}
+
+// TestTraceNothing: a filter that lets nothing pass must not look like a quiet CPU.
+func TestTraceNothing(t *testing.T) {
+	victim, sender := twoCPUs(t)
+	out, errs, code := runCommand(t, "trace", "--for", "1s", "--cpus", fmt.Sprint(victim), "--filter", fmt.Sprintf("cpu & CPUS{%d}", sender), "--assert", "ipis <= 0")
+	if code != exitUsage || out != "" || !strings.Contains(errs, "nothing would be watched") {
+		t.Errorf("exit code %d, want %d\n%s%s", code, exitUsage, out, errs)
+	}
+}
+
+// signaled runs a trace, sends it a signal when the program says that it is ready, and returns what was printed.
+func signaled(t *testing.T, sig os.Signal, script string) (out string, code int, program int) {
+	t.Helper()
+	if usable(t) == "" {
+		t.Skip("needs a backend: quietpatch trace --check says what is missing")
+	}
+	ready := filepath.Join(t.TempDir(), "ready")
+	cmd := command(t, "trace", "--", "sh", "-c", strings.ReplaceAll(script, "READY", "echo $$ >"+ready+".new; mv "+ready+".new "+ready))
+	var b strings.Builder
+	cmd.Stdout = &b
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		text, err := os.ReadFile(ready)
+		if err == nil {
+			if _, err := fmt.Sscan(string(text), &program); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // says no more than the exit code
+	return b.String(), cmd.ProcessState.ExitCode(), program
+}
+
+// TestTraceEnds: when a trace is ended, so is its program, and that is no failure of either.
+func TestTraceEnds(t *testing.T) {
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		out, code, program := signaled(t, sig, "READY; while :; do sleep 0.01; done")
+		if code != exitOK || !strings.Contains(out, "and all that it starts") {
+			t.Errorf("%v: exit code %d\n%s", sig, code, out)
+		}
+		if err := syscall.Kill(program, 0); err != syscall.ESRCH {
+			t.Errorf("%v: the program goes on: %v", sig, err)
+		}
+	}
+}
+
+// line is the next line.
+func line(s *bufio.Scanner) string {
+	s.Scan()
+	return s.Text()
+}
+
+// TestTraceStubborn: the report is out although the program does not end.
+func TestTraceStubborn(t *testing.T) {
+	if usable(t) == "" {
+		t.Skip("needs a backend: quietpatch trace --check says what is missing")
+	}
+	cmd := command(t, "trace", "--", "sh", "-c", `trap "" TERM INT; echo $$; while :; do sleep 0.01; done`)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	program := 0
+	if _, err := fmt.Sscan(line(lines), &program); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() && !strings.Contains(lines.Text(), "and all that it starts") {
+		t.Log(lines.Text())
+	}
+	if err := syscall.Kill(program, syscall.SIGKILL); err != nil {
+		t.Errorf("the program has ended: %v", err)
+	}
+	if !strings.Contains(lines.Text(), "and all that it starts") {
+		t.Error("no report")
+	}
+	_ = cmd.Wait() // says no more than the exit code
 }

@@ -44,6 +44,10 @@ func reportTrace(cmd *cobra.Command, out *traceOutput, name string) error {
 	if err := out.check(r.Meta.CPUs); err != nil {
 		return err
 	}
+	if err := out.open(); err != nil {
+		return err
+	}
+	defer out.close()
 	width, _ := terminalSize(cmd.OutOrStdout())
 	err = out.write(cmd.OutOrStdout(), r, width)
 	if damage != nil {

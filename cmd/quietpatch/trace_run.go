@@ -29,12 +29,14 @@ func runTrace(cmd *cobra.Command, f *traceFlags, program []string) (err error) {
 	if err := r.prepare(program); err != nil {
 		return err
 	}
-	report, err := r.run()
+	report, endChild, err := r.run()
 	if report == nil {
 		return err
 	}
 	width, _ := terminalSize(cmd.OutOrStdout())
-	verdict := errors.Join(f.out.write(cmd.OutOrStdout(), report, width), r.childFailed)
+	verdict := f.out.write(cmd.OutOrStdout(), report, width)
+	endChild() // which may take long: the report is out
+	verdict = errors.Join(verdict, r.childFailed)
 	if err != nil { // what was seen is reported all the same, but is not all
 		return errors.Join(err, withoutVerdict(verdict))
 	}
@@ -55,6 +57,9 @@ type tracing struct {
 // prepare opens the file, the address and the program before anything is watched: what is wrong
 // with them is told at once.
 func (r *tracing) prepare(program []string) error {
+	if err := r.flags.out.open(); err != nil {
+		return err
+	}
 	if r.flags.record != "" {
 		file, err := os.Create(r.flags.record)
 		if err != nil {
@@ -98,10 +103,10 @@ func (r *tracing) load(program []string) error {
 }
 
 // run watches until it is time to end.
-func (r *tracing) run() (*ipireport.Report, error) {
+func (r *tracing) run() (report *ipireport.Report, endChild func(), err error) {
 	session, err := trace.Start(r.options)
 	if err != nil {
-		return nil, errors.Join(err, r.killChild())
+		return nil, nil, errors.Join(err, r.killChild())
 	}
 	ctx, end := context.WithCancel(r.cmd.Context())
 	defer end()
@@ -110,13 +115,11 @@ func (r *tracing) run() (*ipireport.Report, error) {
 	}
 	endServer := r.serve(session, end)
 	r.sayWatching(session)
-	endChild := r.letGo(end)
+	endChild = r.letGo(end)
 	live := r.live()
 	err = session.Run(ctx, r.flags.interval, live.show)
 	report, stopped := session.Stop()
-	err = errors.Join(err, live.clear(), stopped, endServer())
-	endChild()
-	return report, err
+	return report, endChild, errors.Join(err, live.clear(), stopped, endServer())
 }
 
 // sayWatching tells scripts, too, that what happens from now on is counted.
@@ -142,7 +145,7 @@ func (r *tracing) letGo(end context.CancelFunc) (endChild func()) {
 	return func() {
 		select {
 		case err := <-ended:
-			if err != nil {
+			if err != nil && r.cmd.Context().Err() == nil { // else the terminal's Ctrl-C was for it, too
 				r.childFailed = failedError{fmt.Errorf("the program that was watched: %w", err)}
 			}
 		default:
@@ -188,6 +191,7 @@ func (r *tracing) serve(session *trace.Session, end context.CancelFunc) (stop fu
 // cleanUp closes what was opened.
 func (r *tracing) cleanUp() error {
 	var errs []error
+	r.flags.out.close()
 	for _, c := range r.closers {
 		errs = append(errs, c())
 	}

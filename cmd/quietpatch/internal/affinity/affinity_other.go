@@ -20,3 +20,6 @@ func Allowed() ([]int, error) {
 
 // Pin reports that threads cannot be pinned here.
 func Pin(int) error { return errUnsupported }
+
+// Avoid reports that threads cannot be moved here.
+func Avoid(func(cpu int) bool) error { return errUnsupported }

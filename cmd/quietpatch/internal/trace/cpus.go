@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/internal/host"
 )
 
@@ -60,9 +61,42 @@ func defaultVictims(dir string, n int) (victims ipi.CPUs, note string, err error
 	if victims != nil {
 		return victims, "watched are the CPUs that are " + strings.Join(found, " or "), nil
 	}
-	online, err := list(dir, "online", n)
-	if err != nil || online == nil {
+	online := onlineOf(dir, n)
+	if online == nil {
 		return ipi.Below(n), "no CPU is isolated or nohz_full: all are watched", nil
 	}
 	return online, "no CPU is isolated or nohz_full: all that are online are watched", nil
+}
+
+// onlineOf returns the CPUs that run; nil if that is not known.
+func onlineOf(dir string, n int) ipi.CPUs {
+	online, err := list(dir, "online", n)
+	if err != nil {
+		return nil
+	}
+	return online
+}
+
+// narrow returns the CPUs of victims to which the filter lets anything pass, and that are online:
+// a report of others would only seem to say that they are quiet.
+func narrow(victims ipi.CPUs, filter *ipifilter.Expr, dir string, n int) (narrowed ipi.CPUs, note string, err error) {
+	narrowed = victims
+	if filter != nil {
+		sets, _ := ipifilter.Lower(filter, n)
+		if narrowed = victims.And(sets.Targets); narrowed == nil {
+			return nil, "", fmt.Errorf("the filter lets no IPI to CPUs %s pass: nothing would be watched", victims)
+		}
+	}
+	online := onlineOf(dir, n)
+	if online == nil {
+		return narrowed, "", nil
+	}
+	up := narrowed.And(online)
+	if up == nil {
+		return nil, "", fmt.Errorf("CPUs %s are offline: nothing would be watched; online are %s", narrowed, online)
+	}
+	if !up.Equal(narrowed) {
+		note = fmt.Sprintf("of CPUs %s only %s are online", narrowed, up)
+	}
+	return up, note, nil
 }

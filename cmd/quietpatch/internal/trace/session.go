@@ -3,10 +3,12 @@ package trace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
 
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/affinity"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
@@ -15,10 +17,17 @@ import (
 // Options say what a session does.
 type Options struct {
 	Watch   ipitrace.Options // nil Victims: DefaultVictims
+	Planned time.Duration    // how long it is to last; 0: until it is stopped
 	Backend string           // one of Backends; "": Auto
 	Filter  string           // of which Watch.Filter was made, for the report
 	Notes   []string         // for the report
 	Record  io.Writer        // where all steps are written as a record; nil: nowhere
+}
+
+func (o *Options) note(text string) {
+	if text != "" {
+		o.Notes = append(o.Notes, text)
+	}
 }
 
 // A Session is one trace, from Start to Stop.
@@ -31,22 +40,31 @@ type Session struct {
 	stopped   bool
 }
 
-// Start begins to count.
+// Start begins to count. It keeps the threads of this process away from the CPUs that are watched, if it
+// can run elsewhere.
 func Start(o Options) (*Session, error) {
 	if o.Watch.Victims == nil {
 		victims, note, err := DefaultVictims()
 		if err != nil {
 			return nil, err
 		}
-		o.Watch.Victims, o.Notes = victims, append(o.Notes, note)
+		o.Watch.Victims = victims
+		o.note(note)
+	}
+	var err error
+	note := ""
+	if o.Watch.Victims, note, err = narrow(o.Watch.Victims, o.Watch.Filter, cpuDir, Possible()); err != nil {
+		return nil, err
+	}
+	o.note(note)
+	if err := affinity.Avoid(o.Watch.Victims.Has); err != nil {
+		o.note(fmt.Sprintf("what this command does itself may interrupt these CPUs: %v", err))
 	}
 	tracer, note, err := Open(o.Backend, o.Watch)
 	if err != nil {
 		return nil, err
 	}
-	if note != "" {
-		o.Notes = append(o.Notes, note)
-	}
+	o.note(note)
 	return begin(o, tracer)
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
@@ -51,6 +52,42 @@ func TestDefaultVictims(t *testing.T) {
 		}
 		if err != nil || got.String() != tc.want || !strings.Contains(note, tc.note) {
 			t.Errorf("%s: %s, %q, %v; want %s, %q", name, got, note, err, tc.want, tc.note)
+		}
+	}
+}
+
+func TestNarrow(t *testing.T) {
+	for _, tc := range []struct{ victims, filter, online, want, note, err string }{
+		{"1-3", "", "0-3", "1-3", "", ""},
+		{"1-3", "cpu & CPUS{0-2} && comm != \"x\"", "0-3", "1-2", "", ""},
+		{"1-3", "cpu & CPUS{0}", "0-3", "", "", "lets no IPI to CPUs 1-3 pass"},
+		{"1-3", "", "0,2", "2", "of CPUs 1-3 only 2 are online", ""},
+		{"1,3", "", "0,2", "", "", "CPUs 1,3 are offline"},
+		{"1-3", "", "", "1-3", "", ""},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "online"), []byte(tc.online), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		victims, err := ipi.ParseCPUs(tc.victims, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var filter *ipifilter.Expr
+		if tc.filter != "" {
+			if filter, err = ipifilter.Parse(tc.filter, 4); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, note, err := narrow(victims, filter, dir, 4)
+		if tc.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("%+v: error %v", tc, err)
+			}
+			continue
+		}
+		if err != nil || got.String() != tc.want || note != tc.note {
+			t.Errorf("%+v: %s, %q, %v", tc, got, note, err)
 		}
 	}
 }
