@@ -38,6 +38,7 @@ func TestRead(t *testing.T)    { backend.Read(t) }
 func TestFilters(t *testing.T) { backend.Filters(t) }
 func TestFollow(t *testing.T)  { backend.Follow(t) }
 func TestProcess(t *testing.T) { backend.Process(t) }
+func TestIRQWork(t *testing.T) { backend.IRQWork(t) }
 
 func TestSelf(t *testing.T) {
 	backend.Self(t, 60, ipitrace.Options{}, ipitrace.Options{NoCost: true})

@@ -143,12 +143,19 @@ func (c *counter) one(r *record) {
 	case queued:
 		c.queue(s, r)
 	case sendOne:
-		c.send(c.slot(s, r), r, r.target)
+		if r.addr != 0 && r.target == r.cpu {
+			c.worksLater(s, r)
+			return
+		}
+		slot := c.slot(s, r)
+		c.send(slot, r, r.target)
+		slot.valid = false // an IPI is for the calls that were queued before it
 	case sendMany:
 		slot := c.slot(s, r)
 		for cpu := range r.mask.All() {
 			c.send(slot, r, cpu)
 		}
+		slot.valid = false
 	case enters, leaves, callRuns:
 		c.onVictim(s, r)
 	case workQueued, workStarts, workEnds:
@@ -212,6 +219,16 @@ func (c *counter) slot(s *cpuState, r *record) *slot {
 
 func (c *counter) fill(s *cpuState, r *record) slot {
 	return slot{valid: true, pid: r.pid, who: c.blame(s, r), stack: c.stacks.id(r.stack)}
+}
+
+// worksLater counts irq_work, which a CPU sends to itself (kernel/irq_work.c, irq_work_raise): the callback will
+// do the work. That is for nothing that was queued.
+func (c *counter) worksLater(s *cpuState, r *record) {
+	slot := c.fill(s, r)
+	slot.cause, slot.addr = c.names.Function(r.addr), r.addr
+	rec := c.record(&slot, r, r.cpu, ipi.IRQWork)
+	rec.Handler, rec.Callback = slot.cause, r.addr
+	c.count(&slot, r, &rec, 1, 0)
 }
 
 func (c *counter) send(slot *slot, r *record, cpu int) {
@@ -285,9 +302,6 @@ func (c *counter) onVictim(s *cpuState, r *record) {
 	switch r.what {
 	case enters:
 		s.since, s.kind, s.cause, s.called, s.pid = r.ts, r.kind, "", false, r.pid
-		if r.kind == ipi.IRQWork {
-			c.irqWork(r)
-		}
 	case callRuns:
 		if s.since == 0 {
 			return
@@ -304,16 +318,6 @@ func (c *counter) onVictim(s *cpuState, r *record) {
 		}
 		s.since = 0
 	}
-}
-
-// irqWork counts an interrupt that a CPU sends to itself; who made it do so is not known.
-func (c *counter) irqWork(r *record) {
-	if c.tgids != nil || c.pids != nil {
-		return
-	}
-	s := slot{who: who{origin: ipi.Origin{Path: "irq"}}, stack: -1}
-	rec := c.record(&s, r, r.cpu, ipi.IRQWork)
-	c.count(&s, r, &rec, 1, 0)
 }
 
 func (c *counter) pay(s *cpuState, r *record) {
@@ -346,7 +350,11 @@ func (c *counter) snapshot(at time.Duration) ipi.Snapshot {
 	s := ipi.Snapshot{At: at, SelfIPIs: c.selfIPIs}
 	for k, v := range c.rows {
 		row := ipi.Row{Key: k, IPIs: v.ipis, Queued: v.queued, Remedy: c.names.Remedy(k)}
-		if sum := c.costs[costKey{k.CPU, k.Kind, k.Cause}]; sum != nil && !c.opts.NoCost {
+		per := costKey{k.CPU, k.Kind, k.Cause}
+		if k.Kind == ipi.IRQWork {
+			per.cause = "" // one interrupt does all irq_work that waits
+		}
+		if sum := c.costs[per]; sum != nil && !c.opts.NoCost {
 			units := v.queued // calls without an interrupt of their own run in that of another
 			if units == 0 {
 				units = v.ipis

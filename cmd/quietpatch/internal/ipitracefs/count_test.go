@@ -142,6 +142,12 @@ func TestCount(t *testing.T) {
 			"cpu1 tlb flush_tlb_func 1/1 pid 10 chronyd||||", "cpu3 tlb flush_tlb_func 1/1 pid 10 chronyd||||",
 		}},
 		{"a call without an interrupt", [][]record{sends(10, 0, 10, 0, flush, 1)[:1]}, []string{"cpu1 tlb flush_tlb_func 0/1 pid 10 chronyd||||"}},
+		{"an IPI is not for what the last one was for", [][]record{
+			sends(10, 0, 10, 0, syncCore, 1), {{ts: 13, pid: 10, what: sendOne, target: 2, addr: handler}},
+		}, []string{"cpu1 call do_sync_core 1/1 pid 10 chronyd||||", "cpu2 call  1/0 pid 10 chronyd||||"}},
+		{"irq_work is no call", [][]record{
+			{sends(10, 0, 10, 0, syncCore, 1)[0]}, {{ts: 12, pid: 10, what: sendOne, target: 0, addr: flush}}, {{ts: 13, pid: 10, what: sendOne, target: 1, addr: handler}},
+		}, []string{"cpu0 irq_work flush_tlb_func 1/0 pid 10 chronyd||||", "cpu1 call do_sync_core 1/1 pid 10 chronyd||||"}},
 		{"reschedule has no cause", [][]record{
 			sends(10, 0, 10, 0, flush, 1), {{ts: 20, pid: 10, what: sendOne, target: 1}},
 		}, []string{"cpu1 resched  1/0 pid 10 chronyd||||", "cpu1 tlb flush_tlb_func 1/1 pid 10 chronyd||||"}},

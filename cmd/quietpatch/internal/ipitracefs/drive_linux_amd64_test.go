@@ -37,6 +37,7 @@ func TestSoftirq(t *testing.T) { backend.Softirq(t) }
 func TestRead(t *testing.T)    { backend.Read(t) }
 func TestFollow(t *testing.T)  { backend.Follow(t) }
 func TestProcess(t *testing.T) { backend.Process(t) }
+func TestIRQWork(t *testing.T) { backend.IRQWork(t) }
 
 // TestMunmap: the stacks are those of the kernel, without the tracing.
 func TestMunmap(t *testing.T) {

@@ -72,7 +72,7 @@ var events = []event{
 	{"irq_vectors/reschedule_exit", leaves, ipi.Resched, forCost, onVictims, nil, noCost},
 	{"irq_vectors/reschedule_entry", enters, ipi.Resched, forCost, onVictims, nil, noCost},
 	{"irq_vectors/irq_work_exit", leaves, ipi.IRQWork, forCost, onVictims, nil, noCost},
-	{"irq_vectors/irq_work_entry", enters, ipi.IRQWork, forCost, onVictims, nil, "interrupts for irq_work"},
+	{"irq_vectors/irq_work_entry", enters, ipi.IRQWork, forCost, onVictims, nil, noCost},
 	{"ftrace/print", marker, "", forStacks, everywhere, nil, "which thread of the first PID namespace is the tracer's"},
 	{"ftrace/kernel_stack", stackOf, "", forStacks, everywhere, []string{"size", "caller"}, "stacks, and with them system calls"},
 }
