@@ -145,7 +145,8 @@ func (t *term) check(r *Report) (Failure, bool) {
 	for i := range rows {
 		s.add(&rows[i])
 	}
-	holds, found := t.compare(r, s)
+	n := t.amount(r, s)
+	holds, found := t.compare(r, n)
 	f := Failure{Text: t.text, Found: found}
 	upper := t.op == "<" || t.op == "<=" || t.op == "==" || t.op == "!="
 	switch {
@@ -155,6 +156,9 @@ func (t *term) check(r *Report) (Failure, bool) {
 		return f, false
 	case t.quantity == costOf && s.cost == 0 && s.ipis > 0:
 		f.Reason = "the time in handlers was not measured"
+		return f, false
+	case upper && n == saturated:
+		f.Reason = "the sum is too large to be told, so that there may be more"
 		return f, false
 	case r.Incomplete != "":
 		f.Reason = "the run is not complete: " + r.Incomplete
@@ -214,20 +218,26 @@ func (t *term) counted(ipis, queued, cost uint64) uint64 {
 	return ipis
 }
 
+// amount is what the quantity comes to; for a rate, the IPIs.
+func (t *term) amount(r *Report, s sum) uint64 {
+	switch t.quantity {
+	case selfOf:
+		return r.SelfIPIs
+	case lostOf:
+		return r.Lost
+	}
+	return t.counted(s.ipis, s.queued, s.cost)
+}
+
 // compare returns whether the comparison is true, and what was found.
-func (t *term) compare(r *Report, s sum) (bool, string) {
+func (t *term) compare(r *Report, n uint64) (bool, string) {
 	switch t.quantity {
 	case rateOf:
-		return holds(t.op, perSecond(s.ipis, r.Duration), t.value),
-			fmt.Sprintf("%s/s (%s in %s)", rate(s.ipis, r.Duration), plural(s.ipis, "IPI"), span(r.Duration))
+		return holds(t.op, perSecond(n, r.Duration), t.value),
+			fmt.Sprintf("%s/s (%s in %s)", rate(n, r.Duration), plural(n, "IPI"), span(r.Duration))
 	case costOf:
-		return holds(t.op, float64(s.cost), t.value), strconv.FormatFloat(float64(s.cost)/1e3, 'f', -1, 64) + "us"
-	case selfOf:
-		return holds(t.op, r.SelfIPIs, t.whole), strconv.FormatUint(r.SelfIPIs, 10)
-	case lostOf:
-		return holds(t.op, r.Lost, t.whole), strconv.FormatUint(r.Lost, 10)
+		return holds(t.op, float64(n), t.value), strconv.FormatFloat(float64(n)/1e3, 'f', -1, 64) + "us"
 	}
-	n := t.counted(s.ipis, s.queued, s.cost)
 	return holds(t.op, n, t.whole), strconv.FormatUint(n, 10)
 }
 

@@ -114,7 +114,7 @@ func (d *differ) step(s ipi.Snapshot) Step {
 	remedies := make(map[ipi.Key]string)
 	for _, r := range s.Rows {
 		n := now[r.Key]
-		now[r.Key] = counts{n.ipis + r.IPIs, n.queued + r.Queued, n.cost + r.CostNS}
+		now[r.Key] = counts{plus(n.ipis, r.IPIs), plus(n.queued, r.Queued), plus(n.cost, r.CostNS)}
 		if r.Remedy != "" {
 			remedies[r.Key] = r.Remedy
 		}
@@ -169,8 +169,8 @@ func (d *differ) newStacks(stacks map[int32][]string) map[int32][]string {
 // addStep adds what has happened. The caller holds the lock.
 func (c *Collector) addStep(s Step) {
 	c.now = max(c.now, s.To)
-	c.lost += s.Lost
-	c.selfIPIs += s.SelfIPIs
+	increase(&c.lost, s.Lost)
+	increase(&c.selfIPIs, s.SelfIPIs)
 	for id, frames := range s.Stacks {
 		if len(c.stacks) < stacksMax {
 			c.stacks[id] = frames
@@ -180,7 +180,8 @@ func (c *Collector) addStep(s Step) {
 	for _, r := range s.Rows {
 		c.addRow(r)
 		if r.IPIs > 0 {
-			lanes[Lane{r.CPU, r.Kind}] += r.IPIs
+			lane := Lane{r.CPU, r.Kind}
+			lanes[lane] = plus(lanes[lane], r.IPIs)
 		}
 	}
 	for i := range s.Interrupted {
@@ -203,9 +204,9 @@ func (c *Collector) addRow(r ipi.Row) {
 		c.rows[r.Key] = &r
 		return
 	}
-	sum.IPIs += r.IPIs
-	sum.Queued += r.Queued
-	sum.CostNS += r.CostNS
+	increase(&sum.IPIs, r.IPIs)
+	increase(&sum.Queued, r.Queued)
+	increase(&sum.CostNS, r.CostNS)
 	if sum.Remedy == "" {
 		sum.Remedy = r.Remedy
 	}
@@ -241,6 +242,6 @@ func (c *Collector) addSlice(s Slice) {
 func (s *Slice) join(t Slice) {
 	s.To = max(s.To, t.To)
 	for lane, n := range t.IPIs {
-		s.IPIs[lane] += n
+		s.IPIs[lane] = plus(s.IPIs[lane], n)
 	}
 }

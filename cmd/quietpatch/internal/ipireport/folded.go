@@ -17,7 +17,8 @@ func (r *Report) WriteFolded(w io.Writer) error {
 	total := map[string]uint64{}
 	for i := range r.Rows {
 		if row := &r.Rows[i]; row.IPIs > 0 {
-			total[r.folded(row)] += row.IPIs
+			s := r.folded(row)
+			total[s] = plus(total[s], row.IPIs)
 		}
 	}
 	stacks := make([]string, 0, len(total))

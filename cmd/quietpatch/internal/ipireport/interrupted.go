@@ -27,7 +27,7 @@ func (d *differ) newInterrupted(list []ipi.Interrupted) []ipi.Interrupted {
 	for i := range list {
 		k := keyOf(&list[i])
 		n := now[k]
-		now[k] = runs{n.runs + list[i].Runs, n.cost + list[i].CostNS}
+		now[k] = runs{plus(n.runs, list[i].Runs), plus(n.cost, list[i].CostNS)}
 	}
 	var added []ipi.Interrupted
 	for k, n := range now {
@@ -65,8 +65,8 @@ func (c *Collector) addInterrupted(x ipi.Interrupted) {
 		c.interrupted[k] = &x
 		return
 	}
-	sum.Runs += x.Runs
-	sum.CostNS += x.CostNS
+	increase(&sum.Runs, x.Runs)
+	increase(&sum.CostNS, x.CostNS)
 }
 
 // interrupted returns those of a report with the functions merged by name, the most runs first.
@@ -76,7 +76,7 @@ func (r *Report) interrupted() []ipi.Interrupted {
 		x.Cause = functionName(x.Cause)
 		k := keyOf(&x)
 		n := sums[k]
-		sums[k] = runs{n.runs + x.Runs, n.cost + x.CostNS}
+		sums[k] = runs{plus(n.runs, x.Runs), plus(n.cost, x.CostNS)}
 	}
 	list := make([]ipi.Interrupted, 0, len(sums))
 	for k, n := range sums {
@@ -107,7 +107,7 @@ func (r *Report) interruptedTable(top int) (table [][]string, more string) {
 	if n := len(list); n > top {
 		var rest uint64
 		for i := range list[top:] {
-			rest += list[top+i].Runs
+			increase(&rest, list[top+i].Runs)
 		}
 		more = fmt.Sprintf("and %s more: %s\n", plural(n-top, "row"), plural(rest, "run"))
 		list = list[:top]

@@ -137,10 +137,10 @@ func told(o *ipi.Origin) string {
 // add adds a row, and keeps the smallest of what may differ, so that the order of rows
 // does not count.
 func (l *line) add(r *ipi.Row) {
-	l.IPIs += r.IPIs
-	l.Queued += r.Queued
-	l.CostNS += r.CostNS
-	l.timed += timed(r)
+	increase(&l.IPIs, r.IPIs)
+	increase(&l.Queued, r.Queued)
+	increase(&l.CostNS, r.CostNS)
+	increase(&l.timed, timed(r))
 	l.CPU = min(l.CPU, r.CPU)
 	l.Sender.PID = min(l.Sender.PID, r.Sender.PID)
 	l.Sender.TID = min(l.Sender.TID, r.Sender.TID)
@@ -206,8 +206,8 @@ func (r *Report) sum() sum {
 }
 
 func (s *sum) add(r *ipi.Row) {
-	s.ipis += r.IPIs
-	s.queued += r.Queued
-	s.cost += r.CostNS
-	s.timed += timed(r)
+	increase(&s.ipis, r.IPIs)
+	increase(&s.queued, r.Queued)
+	increase(&s.cost, r.CostNS)
+	increase(&s.timed, timed(r))
 }

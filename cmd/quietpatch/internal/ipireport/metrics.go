@@ -88,9 +88,9 @@ func (m *Metrics) sums(r *Report) (map[labels]*sum, []labels) {
 		if all[l] == nil {
 			all[l] = &sum{}
 		}
-		all[l].ipis += s.ipis
-		all[l].queued += s.queued
-		all[l].cost += s.cost
+		increase(&all[l].ipis, s.ipis)
+		increase(&all[l].queued, s.queued)
+		increase(&all[l].cost, s.cost)
 	}
 	for _, row := range r.Rows {
 		// Cleaned here, so that no two series look the same.

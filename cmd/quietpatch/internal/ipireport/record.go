@@ -307,8 +307,8 @@ func (p *recordReader) next(c *Collector) (end bool, err error) {
 func (p *recordReader) add(l *recordLine) error {
 	s := p.open
 	s.To = time.Duration(l.AtNS)
-	s.Lost += l.Lost
-	s.SelfIPIs += l.SelfIPIs
+	increase(&s.Lost, l.Lost)
+	increase(&s.SelfIPIs, l.SelfIPIs)
 	if len(s.Rows)+len(l.Rows) > p.max {
 		return fmt.Errorf("expected at most %d rows in a snapshot", p.max)
 	}

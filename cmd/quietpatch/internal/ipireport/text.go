@@ -134,7 +134,7 @@ func (s *cpuSum) add(r *ipi.Row) {
 	if s.kinds == nil {
 		s.kinds = map[ipi.Kind]uint64{}
 	}
-	s.kinds[r.Kind] += r.IPIs
+	s.kinds[r.Kind] = plus(s.kinds[r.Kind], r.IPIs)
 }
 
 func (r *Report) matrix() matrix {
@@ -172,7 +172,7 @@ func (m *matrix) busiest(n int) (shown []cpuSum, others int, ipis uint64) {
 	list := slices.Clone(m.cpus)
 	slices.SortStableFunc(list, func(a, b cpuSum) int { return compareRows(ipi.Row{IPIs: a.ipis}, ipi.Row{IPIs: b.ipis}) })
 	for _, s := range list[n:] {
-		ipis += s.ipis
+		increase(&ipis, s.ipis)
 	}
 	list = list[:n]
 	slices.SortFunc(list, func(a, b cpuSum) int { return a.cpu - b.cpu })
@@ -295,7 +295,7 @@ func (r *Report) advise(lines []line, top int) []advice {
 		if a == nil {
 			continue // none, or one of a newer version
 		}
-		a.ipis += l.IPIs
+		increase(&a.ipis, l.IPIs)
 		if i < top {
 			a.rows = append(a.rows, i+1)
 		} else {
@@ -325,13 +325,14 @@ func (r *Report) events() map[string]uint64 {
 	got := map[victim]uint64{}
 	known := remedies{}
 	for i := range r.Rows {
-		got[victim{known.of(&r.Rows[i]), r.Rows[i].CPU}] += r.Rows[i].IPIs
+		v := victim{known.of(&r.Rows[i]), r.Rows[i].CPU}
+		got[v] = plus(got[v], r.Rows[i].IPIs)
 	}
 	times := map[string]uint64{}
 	for _, e := range entries(func(e *remedy.Entry) bool { return e.Each > 0 }) {
 		for v, n := range got {
 			if v.remedy == e.Name {
-				times[e.Name] = max(times[e.Name], (n+uint64(e.Each)/2)/uint64(e.Each))
+				times[e.Name] = max(times[e.Name], plus(n, uint64(e.Each)/2)/uint64(e.Each))
 			}
 		}
 	}

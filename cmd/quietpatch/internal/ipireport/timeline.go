@@ -45,7 +45,7 @@ func (r *Report) strips() ([]strip, int) {
 			if found[lane] == nil {
 				found[lane] = &strip{Lane: lane}
 			}
-			found[lane].ipis += n
+			increase(&found[lane].ipis, n)
 			found[lane].peak = max(found[lane].peak, perSecond(n, s.To-s.From))
 		}
 	}

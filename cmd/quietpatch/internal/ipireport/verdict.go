@@ -53,7 +53,7 @@ func (r *Report) verdict(cpu int, rows []ipi.Row, known remedies) verdict {
 	v := verdict{cpu: cpu}
 	found := map[string]*culprit{}
 	for _, row := range rows {
-		v.ipis += row.IPIs
+		increase(&v.ipis, row.IPIs)
 		name := row.Sender.Comm
 		if found[name] == nil {
 			found[name] = &culprit{}
@@ -82,7 +82,7 @@ func (c *culprit) add() {
 	pids := map[int]struct{}{}
 	c.sum = line{Row: ipi.Row{Key: ipi.Key{Sender: ipi.Sender{Comm: c.rows[0].Sender.Comm, PID: c.rows[0].Sender.PID}}}}
 	for i := range c.rows {
-		c.sum.IPIs += c.rows[i].IPIs
+		increase(&c.sum.IPIs, c.rows[i].IPIs)
 		pids[c.rows[i].Sender.PID] = struct{}{}
 	}
 	c.sum.pids = len(pids)
@@ -128,7 +128,8 @@ func most(rows []ipi.Row, n int, name func(*ipi.Row) string) share {
 	const quarter = 4
 	count := map[string]uint64{}
 	for i := range rows {
-		count[name(&rows[i])] += rows[i].IPIs
+		x := name(&rows[i])
+		count[x] = plus(count[x], rows[i].IPIs)
 	}
 	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
 		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) // the one that says more
@@ -137,7 +138,7 @@ func most(rows []ipi.Row, n int, name func(*ipi.Row) string) share {
 	for _, x := range names[:min(n, len(names))] {
 		if count[x] >= count[names[0]]/quarter {
 			s.names = append(s.names, x)
-			s.ipis += count[x]
+			increase(&s.ipis, count[x])
 		}
 	}
 	for i := range rows {
@@ -184,7 +185,7 @@ func (r *Report) verdictLines(top int) []string {
 	if rest := list[len(shown):]; len(rest) > 0 {
 		var n uint64
 		for _, v := range rest {
-			n += v.ipis
+			increase(&n, v.ipis)
 		}
 		lines = append(lines, fmt.Sprintf("and %s more: %s", plural(len(rest), "CPU"), plural(n, "IPI")))
 	}
