@@ -108,7 +108,7 @@ func (r *Report) JSON() *JSON {
 		Rows: []JSONRow{}, Lost: r.Lost, SelfIPIs: r.SelfIPIs,
 		IPIs: s.ipis, Queued: s.queued, CostNS: s.cost, DurationNS: int64(r.Duration), Start: r.Meta.Start,
 		Version: r.Meta.Version, Kernel: r.Meta.Kernel, Machine: r.Meta.Machine, CPUs: r.Meta.CPUs,
-		Victims: r.Meta.Victims, Filter: r.Meta.Filter, Mode: r.Meta.Mode, Notes: slices.Concat([]string{}, r.Meta.Notes),
+		Victims: r.Meta.Victims, Filter: r.Meta.Filter, Mode: r.Meta.Mode, Notes: append([]string{}, r.Meta.Notes...),
 		Folded: r.Folded, Incomplete: r.Incomplete, Remedies: []JSONRemedy{},
 		Verdicts: []JSONVerdict{}, Interrupted: []JSONInterrupted{},
 	}
