@@ -183,6 +183,16 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// TestLikely: that a Go program syncs does not prove that it uses quietpatch.
+func TestLikely(t *testing.T) {
+	for _, cause := range []string{"ipi_sync_core", "ipi_rseq"} {
+		e, ok := Lookup(ipi.Key{Kind: ipi.Call, Cause: cause, Sender: ipi.Sender{Comm: "server"}, Origin: ipi.Origin{Syscall: "membarrier", Detail: "go"}})
+		if !ok || !strings.Contains(e.What, "Most likely it uses quietpatch") || !strings.Contains(e.Stop, "If it uses quietpatch") || !strings.Contains(e.Stop, "If not") {
+			t.Errorf("%s: got %+v", cause, e)
+		}
+	}
+}
+
 // TestEach: how many IPIs one event takes is known of keys.
 func TestEach(t *testing.T) {
 	flips := 0
