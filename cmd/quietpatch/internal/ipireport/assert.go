@@ -24,7 +24,7 @@ import (
 //	queued      calls that were queued                      a whole number
 //	rate        interrupts per time                         a number /s, /min or /h
 //	cost        time in handlers on the victims             a number and ns, us, ms or s
-//	self_ipis   interrupts of the tracer's start and stop   a whole number; no conditions
+//	self_ipis   interrupts that the tracer itself sent      a whole number; no conditions
 //	lost        events that could not be counted            a whole number; no conditions
 //
 // Conditions are cpu=LIST (2-3,5), pid=NUMBER, and kind, cause, comm, thread, cgroup, syscall,

@@ -37,7 +37,7 @@ func Example() {
 	//
 	// 1000 IPIs to CPU 3 in 10.0 s, 100/s; calls queued: 1000
 	// Linux 6.12.48; x86_64; 4 CPUs; eBPF
-	// The tracer's own start and stop sent 126 IPIs; they are left out.
+	// The tracer itself sent 126 IPIs, mostly to start and to stop; they are left out.
 	//
 	// CPU  call   all  per s  queued  us each
 	// 3    1000  1000    100    1000        -

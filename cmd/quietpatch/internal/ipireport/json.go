@@ -19,7 +19,7 @@ import (
 type JSON struct {
 	Rows     []JSONRow `json:"rows"`      // most IPIs first
 	Lost     uint64    `json:"lost"`      // events that could not be counted: if not 0, all counts are lower bounds
-	SelfIPIs uint64    `json:"self_ipis"` // from the tracer's own start and stop; not in the rows
+	SelfIPIs uint64    `json:"self_ipis"` // that the tracer itself sent, at its start and stop and in between; not in the rows
 
 	IPIs       uint64       `json:"ipis"` // of all rows
 	Queued     uint64       `json:"queued"`

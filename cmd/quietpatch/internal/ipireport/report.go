@@ -25,7 +25,7 @@ type Report struct {
 	Duration time.Duration
 	Rows     []ipi.Row
 	Lost     uint64
-	SelfIPIs uint64
+	SelfIPIs uint64 // that the tracer itself sent, at its start and stop and in between; in no row
 	Stacks   map[int32][]string
 	Timeline []Slice // oldest first
 	// Folded counts keys that came when there were too many: their rows have no sender

@@ -65,7 +65,7 @@ func (r *Report) head() []string {
 		list = append(list, "filter: "+clean(m.Filter))
 	}
 	if r.SelfIPIs > 0 {
-		list = append(list, fmt.Sprintf("The tracer's own start and stop sent %s; they are left out.", plural(r.SelfIPIs, "IPI")))
+		list = append(list, fmt.Sprintf("The tracer itself sent %s, mostly to start and to stop; they are left out.", plural(r.SelfIPIs, "IPI")))
 	}
 	if r.Lost > 0 {
 		list = append(list, fmt.Sprintf("%s lost: all counts are lower bounds.", plural(r.Lost, "event")+wasWere(r.Lost)))
