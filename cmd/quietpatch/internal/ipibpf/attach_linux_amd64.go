@@ -25,15 +25,15 @@ func (t *Tracer) chooseHooks() error {
 	if err != nil {
 		return err
 	}
-	list := slices.DeleteFunc(slices.Clone(events), func(e event) bool {
-		return e.use == forCost && t.opts.NoCost && !t.opts.Interrupted || e.use == forFollow && !t.opts.Follow
-	})
-	t.hooks = hooksFor(list, func(name string) bool { return hasTracepoint(spec, name) }, t.tuning.kprobes)
+	has := func(name string) bool { return hasTracepoint(spec, name) }
+	t.lateCalls = t.tuning.kprobes || !has(queueEvent)
+	if t.preemptAt, err = t.findPreemptCount(); err != nil {
+		t.lacks(noCount)
+	}
+	list := slices.DeleteFunc(slices.Clone(events), func(e event) bool { return !t.wants(&e) })
+	t.hooks = hooksFor(list, has, t.tuning.kprobes)
 	for _, h := range t.hooks {
 		t.kprobes = t.kprobes || h.kprobe
-		if h.kprobe && h.use == queues {
-			t.lateCalls = true
-		}
 	}
 	if t.lateCalls {
 		t.lacks(manyLate)
@@ -42,6 +42,23 @@ func (t *Tracer) chooseHooks() error {
 		t.lacks(kprobed)
 	}
 	return nil
+}
+
+// wants reports whether an event is of use with these options, on this kernel.
+func (t *Tracer) wants(e *event) bool {
+	costs := !t.opts.NoCost || t.opts.Interrupted
+	switch e.use {
+	case forCost:
+		return costs
+	case forVector:
+		// By kprobes irq_work is counted where it arrives.
+		return costs || t.preemptAt == 0 || t.lateCalls && e.lost == noIRQWork
+	case forContext:
+		return t.preemptAt == 0
+	case forFollow:
+		return t.opts.Follow
+	}
+	return true
 }
 
 func (t *Tracer) lacks(sentence string) {

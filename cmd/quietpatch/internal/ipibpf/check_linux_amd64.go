@@ -28,6 +28,9 @@ func Check() []ipitrace.Finding {
 	return append(found, ipitrace.FoundSymbols(symbols, hidden), checkCgroups(), checkJIT())
 }
 
+// license is that of the object.
+const license = "Dual MIT/GPL"
+
 func why(err error) string {
 	if err == nil {
 		return ""
@@ -39,7 +42,7 @@ func why(err error) string {
 func checkLoad() ipitrace.Finding {
 	f := ipitrace.Finding{Name: "eBPF programs", Needed: true, Lost: "everything"}
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.RawTracepoint, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}, License: "Dual MIT/GPL",
+		Type: ebpf.RawTracepoint, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}, License: license,
 	})
 	if err == nil {
 		err = p.Close()

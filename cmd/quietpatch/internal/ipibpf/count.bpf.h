@@ -16,7 +16,7 @@ inline_always int wanted(void *set, u8 by, u32 blamed, u32 sends, const struct o
 }
 
 /* fill says in a slot who sends, and whether that is to be counted. */
-no_inline void fill(struct slot *s, const struct cpu *c, void *ctx)
+no_inline void fill(struct slot *s, const struct cpu *c, void *ctx, u32 level)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct origin *o = &s->key.origin;
@@ -24,7 +24,7 @@ no_inline void fill(struct slot *s, const struct cpu *c, void *ctx)
 
 	s->judged = 0;
 	__builtin_memset(s->key.via, 0, sizeof(s->key.via));
-	find(o, c, s->key.via);
+	find(o, c, s->key.via, level);
 	s->key.stack = -1;
 	if (self && o->tgid == self) {
 		s->state = SLOT_SELF;

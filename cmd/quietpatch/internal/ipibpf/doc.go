@@ -10,8 +10,10 @@
 // acts for others: who queues a work item is written down at workqueue_queue_work, becomes the
 // origin of the run at workqueue_execute_start, and is found there by the item that the
 // kworker has in hand. Softirqs and interrupts are not the fault of the thread that they
-// interrupt; the entry and exit events of softirqs, device interrupts, the local timer and of IPIs
-// themselves tell when a CPU is in one. The chain ends where something waits in a timer
+// interrupt: the CPU's preempt_count says when it is in one, and the events of softirqs and of the local timer
+// which it is. Where preempt_count cannot be found (the addresses of functions are hidden, or the kernel
+// counts by a function), the entry and exit events of softirqs, device interrupts, the timer and
+// IPIs stand in, and do not see all. The chain ends where something waits in a timer
 // or for RCU.
 //
 // irq_work is what a CPU sends to itself, to do something in interrupt context: it is counted with who was

@@ -19,17 +19,20 @@ type probe struct {
 type use int
 
 const (
-	counts    use = iota // IPIs; these events come first
-	queues               // calls
-	forOrigin            // these the tracer can do without
+	counts     use = iota // IPIs; these events come first
+	queues                // calls
+	forOrigin             // these the tracer can do without
+	forContext            // only where preempt_count is not known
+	forVector             // there, too, and for costs
 	forCost
 	forFollow
 )
 
 const (
 	noWork    = "Who queued the work for which a kworker sends is not known: the kworker is blamed."
-	noSoftirq = "IPIs from softirqs are blamed on the thread that was interrupted."
-	noTimer   = "IPIs from timers are blamed on the thread that was interrupted."
+	noSoftirq = "Which softirq an IPI is from is not known."
+	noTimer   = "IPIs from timers are not told from those of other interrupts."
+	noEnd     = "IPIs from softirqs are blamed on the thread that was interrupted."
 	noIRQ     = "IPIs from device interrupts are blamed on the thread that was interrupted."
 	noCost    = "What interrupts cost the victims is not known, or not all of it."
 	noCause   = "Which cause a cost belongs to is not known: each call costs the average of all."
@@ -38,6 +41,7 @@ const (
 	noIPIs    = "IPIs are not counted."
 	noCalls   = "Queued calls and the causes of IPIs are not known."
 	manyLate  = "Calls of one function to several CPUs are counted as queued when their IPIs are sent: those that need none are left out."
+	noCount   = "Where the kernel counts that it is in an interrupt is not known: IPIs from NMIs, from interrupts without events (timers of Hyper-V, posted interrupts, thermal events) and from before and after an interrupt's handler are blamed on the thread that was interrupted."
 	kprobed   = "IPIs sent by an interrupt while the tracer counts another one on the same CPU are missed and not counted as lost, since kprobes do not nest."
 )
 
@@ -52,30 +56,33 @@ var events = []event{
 	{"send_many", "ipi_send_cpumask", counts, noIPIs, []probe{
 		{"probe_many", "native_send_call_func_ipi", true, noIPIs},
 	}},
-	{"queue", "csd_queue_cpu", queues, noCalls, []probe{
+	{"queue", queueEvent, queues, noCalls, []probe{
 		{"probe_exec", "generic_exec_single", false, "Calls queued by a generic_exec_single that the compiler has dissolved are not known."},
 		{"probe_queue", "__smp_call_single_queue", true, noCalls},
 		{"probe_calls", "smp_call_function_many_cond", true, noCalls},
 	}},
 	{"work_queued", "workqueue_queue_work", forOrigin, noWork, nil},
 	{"work_starts", "workqueue_execute_start", forOrigin, noWork, nil},
-	{"softirq_exit", "softirq_exit", forOrigin, noSoftirq, nil},
+	{"softirq_exit", "softirq_exit", forContext, noEnd, nil},
 	{"softirq_entry", "softirq_entry", forOrigin, noSoftirq, nil},
 	{"timer_exit", "local_timer_exit", forOrigin, noTimer, nil},
 	{"timer_entry", "local_timer_entry", forOrigin, noTimer, nil},
-	{"irq_exit", "irq_handler_exit", forOrigin, noIRQ, nil},
-	{"irq_entry", "irq_handler_entry", forOrigin, noIRQ, nil},
+	{"irq_exit", "irq_handler_exit", forContext, noIRQ, nil},
+	{"irq_entry", "irq_handler_entry", forContext, noIRQ, nil},
 	{"forked", "sched_process_fork", forFollow, noFollow, nil},
 	{"call_runs", "csd_function_entry", forCost, noCause, nil},
-	{"single_exit", "call_function_single_exit", forCost, noCost, nil},
-	{"single_entry", "call_function_single_entry", forCost, noCost, nil},
-	{"many_exit", "call_function_exit", forCost, noCost, nil},
-	{"many_entry", "call_function_entry", forCost, noCost, nil},
-	{"resched_exit", "reschedule_exit", forCost, noCost, nil},
-	{"resched_entry", "reschedule_entry", forCost, noCost, nil},
-	{"irq_work_exit", "irq_work_exit", forCost, noCost, nil},
-	{"irq_work_entry", "irq_work_entry", forCost, noIRQWork, nil},
+	{"single_exit", "call_function_single_exit", forVector, noCost, nil},
+	{"single_entry", "call_function_single_entry", forVector, noCost, nil},
+	{"many_exit", "call_function_exit", forVector, noCost, nil},
+	{"many_entry", "call_function_entry", forVector, noCost, nil},
+	{"resched_exit", "reschedule_exit", forVector, noCost, nil},
+	{"resched_entry", "reschedule_entry", forVector, noCost, nil},
+	{"irq_work_exit", "irq_work_exit", forVector, noIRQWork, nil},
+	{"irq_work_entry", "irq_work_entry", forVector, noIRQWork, nil},
 }
+
+// queueEvent says what is queued; without it, kprobes do.
+const queueEvent = "csd_queue_cpu"
 
 // hook is a program and where it is attached.
 type hook struct {

@@ -22,7 +22,7 @@ int work_queued(struct bpf_raw_tracepoint_args *ctx)
 	fresh = bpf_map_lookup_elem(&queued_now, &level);
 	if (!fresh)
 		return 0;
-	find(&fresh->pending, c, 0);
+	find(&fresh->pending, c, 0, level);
 	fresh->pending.known = 1;
 	known = bpf_map_lookup_elem(&works, &work);
 	if (known)
@@ -72,7 +72,9 @@ int forked(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Run once at the start: in which PID namespace the tracer is, and as whom that knows it. */
+/* Run once at the start: in which PID namespace the tracer is, and as whom that knows it; and where the
+ * kernel has the map of CPUs.
+ */
 SEC("raw_tracepoint/whoami")
 int whoami(void *ctx)
 {
@@ -86,6 +88,8 @@ int whoami(void *ctx)
 	ns = (u64)in.ns;
 	ns_level = level;
 	whoami_tgid = number(t->group_leader, t->tgid);
+	cpus_map = (u64)&cpus;
+	bpf_probe_read_kernel(&cpus_at, sizeof(cpus_at), (void *)*(volatile u64 *)&cpus_map + field_offset(struct bpf_array, pptrs));
 	return 0;
 }
 

@@ -19,6 +19,10 @@ typedef long long s64;
 #define __uint(name, val) int(*name)[val]
 #define __type(name, val) typeof(val) *name
 
+/* Whether the kernel has a field, and where (clang, BPF_FIELD_EXISTS and BPF_FIELD_BYTE_OFFSET). */
+#define field_exists(field) __builtin_preserve_field_info(field, 2)
+#define field_offset(type, field) __builtin_preserve_field_info(((type *)0)->field, 0)
+
 /* include/uapi/linux/bpf.h */
 enum {
 	BPF_MAP_TYPE_HASH = 1,
@@ -55,6 +59,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	void *worker_private;
 	char comm[16];
+	s32 softirq_disable_cnt;
 };
 
 struct upid {
@@ -90,6 +95,10 @@ struct pt_regs {
 
 struct kthread {
 	void *data;
+};
+
+struct bpf_array {
+	void *pptrs[1];
 };
 
 struct worker {

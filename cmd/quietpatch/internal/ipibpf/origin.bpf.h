@@ -19,11 +19,44 @@ inline_always int in_softirq(const struct cpu *c)
 	return c->soft && c->soft_tid == (u32)bpf_get_current_pid_tgid();
 }
 
-inline_always u32 level_of(const struct cpu *c)
+/* preempt_count is that of this CPU. Its address is found by that of a value of a map, which are at the
+ * same distance from what the kernel calls their addresses (include/linux/percpu-defs.h, per_cpu_ptr).
+ */
+inline_always u32 preempt_count(struct cpu *c)
 {
-	if (c->hard)
+	u32 count = 0;
+
+	if (!c->preempt) {
+		c->self = (u64)c;
+		c->preempt = *(volatile u64 *)&c->self - cpus_at + preempt_at;
+	}
+	bpf_probe_read_kernel(&count, sizeof(count), (void *)c->preempt);
+	return count;
+}
+
+/* With PREEMPT_RT threads have softirqs in their hands (kernel/softirq.c, __local_bh_disable_ip). */
+inline_always u32 softirq_count(u32 count)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	return field_exists(t->softirq_disable_cnt) ? (u32)t->softirq_disable_cnt : count;
+}
+
+inline_always u32 level_of(struct cpu *c)
+{
+	u32 count;
+
+	if (!preempt_at) {
+		if (c->hard)
+			return LEVEL_IRQ;
+		return in_softirq(c) ? LEVEL_SOFTIRQ : LEVEL_TASK;
+	}
+	count = preempt_count(c);
+	if (count & COUNT_NMI)
+		return LEVEL_NMI;
+	if (count & COUNT_HARD)
 		return LEVEL_IRQ;
-	return in_softirq(c) ? LEVEL_SOFTIRQ : LEVEL_TASK;
+	return softirq_count(count) & COUNT_SOFT ? LEVEL_SOFTIRQ : LEVEL_TASK;
 }
 
 /* detail picks the argument that says what a system call is asked for (numbers of
@@ -144,17 +177,17 @@ inline_always int of_kworker(struct origin *o, struct task_struct *t)
 }
 
 /* find says who is behind what this CPU does now. */
-no_inline void find(struct origin *o, const struct cpu *c, char via[16])
+no_inline void find(struct origin *o, const struct cpu *c, char via[16], u32 level)
 {
 	struct task_struct *t;
 	struct pt_regs *regs;
 
 	nobody(o);
-	if (c->hard) {
-		o->context = c->hard;
+	if (level >= LEVEL_IRQ) {
+		o->context = level == LEVEL_IRQ && c->hard ? c->hard : CTX_IRQ;
 		return;
 	}
-	if (in_softirq(c)) {
+	if (level == LEVEL_SOFTIRQ) {
 		o->context = CTX_SOFTIRQ;
 		o->softirq = c->vec;
 		return;

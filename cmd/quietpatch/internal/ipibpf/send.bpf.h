@@ -2,29 +2,28 @@
 
 inline_always int sends(void) { return has(senders, bpf_get_smp_processor_id()); }
 
-/* slot_of_call is where what is queued now is kept for the IPI that may follow. */
-inline_always struct slot *slot_of_call(const struct cpu *c)
-{
-	u32 level = level_of(c);
-
-	return bpf_map_lookup_elem(&slots, &level);
-}
+/* slot_at is where what is queued now is kept for the IPI that may follow; from LEVELS on, where what is
+ * for nothing that was queued is put together.
+ */
+inline_always struct slot *slot_at(u32 level) { return bpf_map_lookup_elem(&slots, &level); }
 
 inline_always int queues(void *ctx, u32 cpu, u64 func)
 {
 	struct record r = {};
 	struct slot *s;
 	struct cpu *c;
+	u32 level;
 
 	if (!has(victims, cpu) || !sends())
 		return 0;
 	c = this_cpu();
 	if (!c)
 		return 0;
-	s = slot_of_call(c);
+	level = level_of(c);
+	s = slot_at(level);
 	if (!s)
 		return 0;
-	fill(s, c, ctx);
+	fill(s, c, ctx, level);
 	s->late = 0;
 	s->key.func = func;
 	s->key.kind = KIND_CALL;
@@ -50,16 +49,14 @@ inline_always struct slot *slot_of_ipi(void *ctx, int call)
 	if (!c)
 		return 0;
 	level = level_of(c);
-	if (!call)
-		level += LEVELS;
-	s = bpf_map_lookup_elem(&slots, &level);
+	s = slot_at(call ? level : LEVELS + level);
 	if (!s)
 		return 0;
 	if (by_kprobes && call && s->late)
 		func = s->key.func;
 	else if (call && s->state != SLOT_EMPTY && !self_tgid)
 		return s;
-	fill(s, c, ctx);
+	fill(s, c, ctx, level);
 	s->key.func = func;
 	s->key.kind = call ? KIND_CALL : KIND_RESCHED;
 	return s;
@@ -95,11 +92,11 @@ inline_always int works_later(void *ctx, u32 cpu, u64 func)
 
 	if (!c || !has(victims, cpu) || !sends())
 		return 0;
-	level = LEVELS + level_of(c);
-	s = bpf_map_lookup_elem(&slots, &level);
+	level = level_of(c);
+	s = slot_at(LEVELS + level);
 	if (!s)
 		return 0;
-	fill(s, c, ctx);
+	fill(s, c, ctx, level);
 	s->key.func = func;
 	s->key.kind = KIND_IRQ_WORK;
 	count(s, &r, cpu, 1, 0);
@@ -254,7 +251,7 @@ int probe_calls(struct entry_regs *ctx)
 
 	if (!c || !sends())
 		return 0;
-	s = slot_of_call(c);
+	s = slot_at(level_of(c));
 	if (!s)
 		return 0;
 	s->key.func = ctx->si;

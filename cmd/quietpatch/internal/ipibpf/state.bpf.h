@@ -5,6 +5,13 @@
 #define PF_KTHREAD 0x00200000
 #define TS_COMPAT 0x0002
 
+/* Bits of preempt_count (include/linux/preempt.h): interrupts and NMIs; a softirq that runs, not one that
+ * is kept from it.
+ */
+#define COUNT_NMI 0xf00000
+#define COUNT_HARD 0x0f0000
+#define COUNT_SOFT 0x000100
+
 #define SWAPPER 0x72657070617773 /* the name of the idle threads, as bytes */
 
 #define WORDS 128 /* 8192 CPUs, the most that x86 can have */
@@ -16,7 +23,7 @@ enum kind { KIND_CALL, KIND_RESCHED, KIND_IRQ_WORK, KIND_OTHER };
 /* Where the code runs that sends. The order is that of who interrupts whom. */
 enum context { CTX_SYSCALL, CTX_USER, CTX_KTHREAD, CTX_SOFTIRQ, CTX_TIMER, CTX_IRQ };
 
-enum level { LEVEL_TASK, LEVEL_SOFTIRQ, LEVEL_IRQ, LEVELS };
+enum level { LEVEL_TASK, LEVEL_SOFTIRQ, LEVEL_IRQ, LEVEL_NMI, LEVELS };
 
 /* The origin of an IPI or of a work item. No holes: it is part of a key. */
 struct origin {
@@ -57,7 +64,7 @@ struct work {
 
 /* What one CPU is doing. */
 struct cpu {
-	u8 hard; /* CTX_TIMER or CTX_IRQ, 0: no interrupt */
+	u8 hard; /* CTX_TIMER or CTX_IRQ, 0: no interrupt that has events */
 	u8 soft; /* a softirq runs */
 	u8 vec;  /* which */
 	u8 cost_kind;
@@ -65,6 +72,8 @@ struct cpu {
 	u64 since;    /* begin of what is paid for; 0: nothing */
 	u64 func;     /* that is paid for; 0: not known yet */
 	u64 counted;  /* node of a call that was counted, and is about to be queued */
+	u64 self;     /* address of this structure */
+	u64 preempt;  /* and of the CPU's preempt_count; 0: not known yet */
 };
 
 /* What was queued last on this CPU. The IPI that follows is for this. */
@@ -139,6 +148,7 @@ volatile const u8 by_pid;
 volatile const u8 with_stacks;
 volatile const u8 with_interrupted;
 volatile const u8 by_kprobes; /* calls are found by kprobes */
+volatile const u64 preempt_at; /* preempt_count, for __per_cpu_offset to be added; 0: not known */
 volatile const u64 ttwu_func; /* what __smp_call_single_queue queues for a wakeup */
 volatile const u32 steps;     /* of the filter; 0: none */
 volatile const u32 filter_sets;
@@ -153,6 +163,8 @@ u64 self_ipis;
 u64 self_queued;
 u64 lost;
 u32 whoami_tgid;
+u64 cpus_map; /* address of the map cpus, */
+u64 cpus_at;  /* and of its values, for __per_cpu_offset to be added */
 volatile u32 ns_level; /* of the tracer's PID namespace; 0: the first one */
 volatile u64 ns;
 volatile u32 first_step; /* 0, which the verifier must not know */

@@ -33,9 +33,10 @@ type Tracer struct {
 	plan         plan
 	cpus         int
 	hooks        []hook
-	kprobes      bool // some hooks are
-	lateCalls    bool // calls are found by kprobes
-	averages     bool // costs are known for all calls together only
+	kprobes      bool   // some hooks are
+	lateCalls    bool   // calls are found by kprobes
+	averages     bool   // costs are known for all calls together only
+	preemptAt    uint64 // where each CPU counts in what it is; 0: not known
 	coll         *ebpf.Collection
 	links        []link.Link // in the order of hooks
 	counters     int         // so many of them count IPIs
@@ -52,6 +53,8 @@ type Tracer struct {
 type tuning struct {
 	rows    uint32 // of the kernel's table, if it is to be smaller than the object says
 	kprobes bool   // where they can be used, even if there are raw tracepoints
+
+	byEvents bool // as if it were not known where preempt_count is
 }
 
 // Open loads the programs and starts to count.
@@ -205,6 +208,7 @@ func (t *Tracer) settle(spec *ebpf.CollectionSpec) error {
 		"with_stacks":      flag(t.opts.Stacks),
 		"with_interrupted": flag(t.opts.Interrupted),
 		"by_kprobes":       flag(t.lateCalls),
+		"preempt_at":       t.preemptAt,
 	}
 	if t.lateCalls {
 		values["ttwu_func"] = t.names.Address("sched_ttwu_pending")
