@@ -6,6 +6,8 @@
 // workqueue_queue_work names the one for whom a kworker acts. That a softirq or an interrupt
 // sends is in the flags of each record; which one, in softirq_entry and local_timer_entry.
 //
+// irq_work, which a CPU sends to itself, is in ipi_send_cpu with its function: it is no call.
+//
 // What it does not have: the system call is known only where stacks are walked, from their functions,
 // and its arguments never, as the events of system calls would slow down all of them.
 // Threads are named by /proc, and by events for those that live for a moment only; the cgroup, and
