@@ -103,8 +103,17 @@ type differ struct {
 
 type counts struct{ ipis, queued, cost uint64 }
 
-// step compares with the snapshot before. A row of which a count has gone down was dropped and
-// came again.
+// told returns what steps have told of a row before, since it last came. A row of which a count
+// has gone down was dropped and came again; costs may be estimates, which can go down alone.
+func (d *differ) told(k ipi.Key, now counts) counts {
+	was := d.last[k]
+	if now.ipis < was.ipis || now.queued < was.queued {
+		return counts{}
+	}
+	return was
+}
+
+// step compares with the snapshot before.
 func (d *differ) step(s ipi.Snapshot) Step {
 	st := Step{
 		From: d.at, To: max(s.At, d.at),
@@ -119,13 +128,10 @@ func (d *differ) step(s ipi.Snapshot) Step {
 			remedies[r.Key] = r.Remedy
 		}
 	}
+	shares := costsOf(now, d.told)
 	for k, n := range now {
-		was := d.last[k]
-		if n.ipis < was.ipis || n.queued < was.queued {
-			was = counts{}
-		}
-		// Costs may be shares of what a CPU spent for many rows, so they alone can go down.
-		n.cost = max(n.cost, was.cost)
+		was := d.told(k, n)
+		n.cost = was.cost + shares.grant(k.CPU, was.cost, n.cost)
 		now[k] = n
 		if n == was {
 			continue
