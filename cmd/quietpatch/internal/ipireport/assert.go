@@ -31,8 +31,9 @@ import (
 // detail, path or remedy = PATTERN, with *, ?, [a-z], and | between alternatives; patterns may
 // stand in quotes.
 //
-// Quantities are sums over all rows that meet the conditions. If events were lost, what
-// only says that a sum is small or equal is not proved, and fails.
+// Quantities are sums over all rows that meet the conditions. What says that a sum is small or
+// equal is not proved, and fails, if events were lost, if the run did not last as long as it should,
+// or if it is about CPUs or kinds that were not watched.
 type Assertion struct {
 	terms []term
 }
@@ -148,31 +149,11 @@ func (t *term) check(r *Report) (Failure, bool) {
 	n := t.amount(r, s)
 	holds, found := t.compare(r, n)
 	f := Failure{Text: t.text, Found: found}
-	upper := t.op == "<" || t.op == "<=" || t.op == "==" || t.op == "!="
-	switch {
-	case !holds:
-	case t.quantity == rateOf && r.Duration <= 0:
-		f.Reason = "no time has passed"
-		return f, false
-	case t.quantity == costOf && s.cost == 0 && s.ipis > 0:
-		f.Reason = "the time in handlers was not measured"
-		return f, false
-	case upper && n == saturated:
-		f.Reason = "the sum is too large to be told, so that there may be more"
-		return f, false
-	case r.Incomplete != "":
-		f.Reason = "the run is not complete: " + r.Incomplete
-		return f, false
-	case upper && t.quantity.ofRows() && r.Lost > 0:
-		f.Reason = fmt.Sprintf("%s lost, so that there may be more", plural(r.Lost, "event")+wasWere(r.Lost))
-		return f, false
-	case upper && t.quantity.ofRows() && len(t.where) > 0 && r.Folded > 0:
-		f.Reason = "there were too many rows, and some have lost what the conditions look at"
-		return f, false
-	default:
-		return f, true
+	if holds {
+		f.Reason = t.unproved(r, s, n)
+		return f, f.Reason == ""
 	}
-	if upper {
+	if t.upper() {
 		f.lines = merge(t.contributing(rows), fold{threads: true, details: true})
 	}
 	return f, false

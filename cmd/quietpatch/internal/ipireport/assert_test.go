@@ -1,7 +1,9 @@
 package ipireport
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +27,7 @@ func TestAssertions(t *testing.T) {
 		{"ipis <= 643", true}, {"ipis <= 642", false}, {"ipis < 643", false}, {"ipis < 644", true},
 		{"ipis >= 643", true}, {"ipis > 643", false}, {"ipis == 643", true}, {"ipis != 643", false}, {"ipis != 1", true},
 		{"ipis(cpu=2,kind=tlb) < 37", true}, {"ipis(cpu=2,kind=tlb) < 36", false}, {"ipis(cpu=3,kind=tlb) <= 0", true},
-		{"ipis(cpu=2) == 337", true}, {"ipis(cpu=2-3) == 643", true}, {"ipis(cpu=2,3) == 643", true}, {"ipis(cpu=0-1) == 0", true},
+		{"ipis(cpu=2) == 337", true}, {"ipis(cpu=2-3) == 643", true}, {"ipis(cpu=2,3) == 643", true}, {"ipis(cpu=0-1) == 1", false},
 		{"ipis(comm=chrony*) == 600", true}, {`ipis(comm="chrony*|java") == 636`, true}, {"ipis(comm='chronyd') == 600", true},
 		{"ipis(pid=900)==36", true}, {"ipis(pid=9000) == 0", true}, {"ipis(cause=flush_tlb_func) == 36", true},
 		{"ipis(syscall=close) == 300", true}, {"ipis(detail=SO_TIMESTAMP*) == 300", true}, {"ipis(path=netstamp_clear) == 600", true},
@@ -62,7 +64,13 @@ func TestAssertionsUnproved(t *testing.T) {
 		{"ipis >= 600", lost, ""},
 		{"lost <= 1", lost, ""},
 		{"ipis <= 1000", func(r *Report) { r.Incomplete = "cut" }, "not complete: cut"},
+		{"ipis >= 600", func(r *Report) { r.Incomplete = "cut" }, "not complete: cut"},
 		{"rate < 1/s", func(r *Report) { r.Duration = 0 }, "no time has passed"},
+		{"ipis <= 1000", func(r *Report) { r.Duration = 0 }, "no time has passed"},
+		{"lost == 0", func(r *Report) { r.Duration = time.Millisecond - 1 }, "only 999.999µs were watched"},
+		{"rate > 1/s", func(r *Report) { r.Duration = time.Millisecond - 1 }, "only 999.999µs were watched"},
+		{"lost == 0", func(r *Report) { r.Duration = time.Millisecond }, ""},
+		{"ipis >= 600", func(r *Report) { r.Duration = 0 }, ""},
 		{"cost < 1us", func(r *Report) {
 			for i := range r.Rows {
 				r.Rows[i].CostNS = 0
@@ -87,6 +95,132 @@ func TestAssertionsUnproved(t *testing.T) {
 		if len(failures) != 1 || !strings.Contains(failures[0].Reason, test.reason) || !strings.Contains(failures[0].String(), test.reason) {
 			t.Errorf("%s: got %v, want %q", test.expr, failures, test.reason)
 		}
+	}
+}
+
+// TestAssertionsOfCPUs: CPUs that were not watched had no IPIs that anybody knows of.
+func TestAssertionsOfCPUs(t *testing.T) {
+	const unknown = "which CPUs were watched is not known"
+	for _, test := range []struct {
+		expr, victims string
+		cpus          int
+		reason        string // "" if it holds
+	}{
+		{"ipis(cpu=2) <= 1000", "2-3", 4, ""},
+		{"ipis(cpu=2-3) <= 1000", "2-3", 4, ""},
+		{"ipis(cpu=0) == 0", "2-3", 4, "CPU 0 was not watched"},
+		{"ipis(cpu=0-2) <= 1000", "2-3", 4, "CPUs 0-1 were not watched"},
+		{"ipis(cpu=1-2) >= 0", "2-3", 4, "CPU 1 was not watched"},
+		{"rate(cpu=0) == 0/s", "2-3", 4, "CPU 0 was not watched"},
+		{"ipis(cpu=2) <= 1000", "", 4, unknown},
+		{"ipis(cpu=2) >= 0", "", 4, unknown},
+		{"ipis(cpu=2) <= 1000", "2-", 4, unknown},
+		{"ipis(cpu=2) <= 1000", "2-9", 4, unknown},
+		{"ipis(cpu=2) <= 1000", "2", 0, unknown},
+		{"ipis(cpu=2) <= 1000", "2", 1 << 40, unknown},
+		{"ipis <= 1000", "", 4, unknown},
+		{"cost <= 1s", "x", 4, unknown},
+		{"ipis >= 600", "x", 4, ""},
+		{"lost == 0", "x", 4, ""},
+	} {
+		a, err := ParseAssertion(test.expr, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := complete()
+		r.Meta.Victims, r.Meta.CPUs = test.victims, test.cpus
+		f := a.Check(r)
+		if test.reason == "" && len(f) > 0 || test.reason != "" && (len(f) != 1 || f[0].Reason != test.reason) {
+			t.Errorf("%s of %q: got %v, want %q", test.expr, test.victims, f, test.reason)
+		}
+	}
+}
+
+// TestStoppedEarly: a run that was stopped early proves what it has seen, and not what it has not; a
+// record says so as well.
+func TestStoppedEarly(t *testing.T) {
+	for _, test := range []struct {
+		planned time.Duration
+		short   string
+	}{
+		{0, ""}, {-1, ""}, {30 * time.Second, ""}, {20 * time.Second, ""}, {30300 * time.Millisecond, ""},
+		{30400 * time.Millisecond, "stopped after 30.0 s of 30.4 s"}, {time.Minute, "stopped after 30.0 s of 60.0 s"},
+	} {
+		m := sampleMeta()
+		m.Planned = test.planned
+		snapshots := sampleSnapshots()
+		for i := range snapshots {
+			snapshots[i].Lost = 0
+		}
+		file := record(t, m, snapshots, true)
+		c, err := ReadRecord(bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := c.Report()
+		if r.Incomplete != test.short || r.Meta.Planned != test.planned || r.JSON().Incomplete != test.short {
+			t.Errorf("%v: incomplete %q, planned %v", test.planned, r.Incomplete, r.Meta.Planned)
+		}
+		for expr, needs := range map[string]bool{"ipis <= 1000": true, "lost == 0": true, "rate > 1/s": true, "self_ipis < 1000": true, "ipis >= 600": false, "cost > 1us": false} {
+			a, err := ParseAssertion(expr, 4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := a.Check(r)
+			if !needs || test.short == "" {
+				if len(f) > 0 {
+					t.Errorf("%v: %s: %v", test.planned, expr, f)
+				}
+			} else if len(f) != 1 || f[0].Reason != "the run is not complete: "+test.short {
+				t.Errorf("%v: %s: %v", test.planned, expr, f)
+			}
+		}
+		if cut, err := ReadRecord(bytes.NewReader(record(t, m, snapshots, false))); err == nil || !strings.Contains(cut.Report().Incomplete, "ends before the record does") {
+			t.Errorf("%v: cut off: %v", test.planned, err)
+		}
+		if r := soFar(c); test.short != "" && !strings.HasPrefix(r.Incomplete, "the run goes on: 30.0 s of ") || test.short == "" && r.Incomplete != "" {
+			t.Errorf("%v: served: %q", test.planned, r.Incomplete)
+		}
+	}
+}
+
+// TestBlind: a backend that does not see a kind proves nothing about rows that can be of it.
+func TestBlind(t *testing.T) {
+	m := sampleMeta()
+	m.Blind = []Blind{{[]ipi.Kind{ipi.TLB}, "names are hidden"}, {[]ipi.Kind{ipi.IRQWork}, "not counted"}}
+	c, err := ReadRecord(bytes.NewReader(record(t, m, sampleSnapshots()[:1], true)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for expr, reason := range map[string]string{
+		"ipis <= 1000": "names are hidden", "ipis(kind=tlb) <= 1000": "names are hidden", "ipis(kind=call|t*) <= 1000": "names are hidden",
+		"ipis(kind=irq_work) == 0": "not counted", "rate(kind=irq*) < 1/s": "not counted", "ipis(comm=java) < 1000": "names are hidden",
+		"queued(cpu=2,kind=call|resched) < 1000": "", "ipis(kind=call) < 1000": "", "ipis > 1": "", "ipis(kind=tlb) > 1": "", "lost == 0": "",
+	} {
+		a, err := ParseAssertion(expr, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := a.Check(c.Report())
+		if reason == "" && len(f) > 0 || reason != "" && (len(f) != 1 || f[0].Reason != reason) {
+			t.Errorf("%s: got %v, want %q", expr, f, reason)
+		}
+	}
+	r := c.Report()
+	if j := r.JSON(); len(j.Blind) != 2 || j.Blind[1].Why != "not counted" || !slices.Equal(j.Blind[1].Kinds, []ipi.Kind{ipi.IRQWork}) {
+		t.Errorf("got %+v", j.Blind)
+	}
+	r.Meta.Blind = append(r.Meta.Blind, Blind{nil, "no cost of reschedules"})
+	if head := strings.Join(r.head(), "|"); !strings.HasSuffix(head, "|note: no cost of reschedules|note: names are hidden|note: not counted") {
+		t.Errorf("head %q", head)
+	}
+	r.Meta.Blind = []Blind{{nil, "all of it"}}
+	a, err := ParseAssertion("ipis(kind=call) < 1000", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := a.Check(r); len(f) != 1 || f[0].Reason != "all of it" {
+		t.Errorf("got %v", f)
 	}
 }
 

@@ -65,7 +65,10 @@ func (c *Collector) Report() *Report {
 		Rows: make([]ipi.Row, 0, len(c.rows)), Stacks: maps.Clone(c.stacks),
 		Folded: c.folded, Incomplete: c.broken,
 	}
-	r.Meta.Notes = slices.Clone(c.meta.Notes)
+	r.Meta.Notes, r.Meta.Blind = slices.Clone(c.meta.Notes), slices.Clone(c.meta.Blind)
+	if r.Incomplete == "" {
+		r.Incomplete = r.stopped()
+	}
 	for _, row := range c.rows {
 		r.Rows = append(r.Rows, *row)
 	}

@@ -20,7 +20,7 @@ func Handler(c *Collector, o Options, seriesMax int) http.Handler {
 	page := func(pattern, contentType string, write func(io.Writer, *Report) error) {
 		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, _ *http.Request) {
 			var b bytes.Buffer
-			if err := write(&b, c.Report()); err != nil {
+			if err := write(&b, soFar(c)); err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
@@ -46,6 +46,15 @@ func Handler(c *Collector, o Options, seriesMax int) http.Handler {
 		}
 		mux.ServeHTTP(w, req)
 	})
+}
+
+// soFar is the report of a run that goes on.
+func soFar(c *Collector) *Report {
+	r := c.Report()
+	if r.Incomplete != "" && r.Incomplete == r.stopped() {
+		r.Incomplete = "the run goes on: " + r.progress()
+	}
+	return r
 }
 
 func loopbackHost(hostport string) bool {

@@ -40,6 +40,9 @@ type JSON struct {
 
 	Verdicts    []JSONVerdict     `json:"verdicts"`    // one for each CPU that was watched, as far as these are known
 	Interrupted []JSONInterrupted `json:"interrupted"` // most first; empty if nobody asked
+
+	PlannedNS int64   `json:"planned_ns"` // how long the run should last; 0: until it was stopped
+	Blind     []Blind `json:"blind"`      // what makes small counts of some rows no proof
 }
 
 // JSONRow is a row. What is not known is "" or 0.
@@ -111,6 +114,10 @@ func (r *Report) JSON() *JSON {
 		Victims: r.Meta.Victims, Filter: r.Meta.Filter, Mode: r.Meta.Mode, Notes: append([]string{}, r.Meta.Notes...),
 		Folded: r.Folded, Incomplete: r.Incomplete, Remedies: []JSONRemedy{},
 		Verdicts: []JSONVerdict{}, Interrupted: []JSONInterrupted{},
+		PlannedNS: int64(r.Meta.Planned), Blind: []Blind{},
+	}
+	for _, x := range r.Meta.Blind {
+		j.Blind = append(j.Blind, Blind{append([]ipi.Kind{}, x.Kinds...), x.Why})
 	}
 	names := map[string]bool{}
 	for _, row := range r.finest() {

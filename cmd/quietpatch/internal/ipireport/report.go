@@ -17,6 +17,18 @@ type Meta struct {
 	Filter  string    `json:"filter,omitempty"` // in the language of package ipifilter
 	Mode    string    `json:"mode"`             // of the backend, such as "eBPF, raw tracepoints"
 	Notes   []string  `json:"notes,omitempty"`  // what this mode cannot see, and the like
+
+	// Planned is how long the run should last; 0 is until it is stopped. One that was shorter is
+	// not complete.
+	Planned time.Duration `json:"planned_ns,omitempty"`
+	// Blind is what makes small counts of some rows no proof.
+	Blind []Blind `json:"blind,omitempty"`
+}
+
+// Blind says what a backend does not see or tell apart here.
+type Blind struct {
+	Kinds []ipi.Kind `json:"kinds"` // of rows that it concerns; none: all
+	Why   string     `json:"why"`   // such as "IPIs for irq_work are not counted"
 }
 
 // Report is all that is known at some time. Its rows are in no order.
@@ -31,7 +43,8 @@ type Report struct {
 	// Folded counts keys that came when there were too many: their rows have no sender
 	// and no origin.
 	Folded uint64
-	// Incomplete says why the run is not whole, such as a file that ends early; "" if it is.
+	// Incomplete says why the run is not whole, such as a file that ends early, or less time
+	// than was planned; "" if it is.
 	Incomplete string
 	// Interrupted is who had the victims' CPUs, in no order; empty if nobody asked.
 	Interrupted []ipi.Interrupted

@@ -79,6 +79,11 @@ func (r *Report) head() []string {
 	for _, n := range m.Notes {
 		list = append(list, "note: "+clean(n))
 	}
+	for _, x := range m.Blind {
+		if !slices.Contains(m.Notes, x.Why) {
+			list = append(list, "note: "+clean(x.Why))
+		}
+	}
 	return list
 }
 

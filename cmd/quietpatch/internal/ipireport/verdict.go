@@ -25,11 +25,7 @@ func (r *Report) verdicts() []verdict {
 			rows[cpu] = append(rows[cpu], r.Rows[i])
 		}
 	}
-	watched := ipi.CPUs(nil)
-	if r.Meta.Victims != "" && r.Meta.CPUs > 0 && r.Meta.CPUs <= ipi.CPUsMax {
-		watched, _ = ipi.ParseCPUs(r.Meta.Victims, r.Meta.CPUs) // of a record, so it may be anything
-	}
-	for cpu := range watched.All() {
+	for cpu := range r.Meta.watched().All() {
 		if rows[cpu] == nil {
 			rows[cpu] = []ipi.Row{}
 		}
