@@ -29,7 +29,7 @@ import (
 //
 // Conditions are cpu=LIST (2-3,5), pid=NUMBER, and kind, cause, comm, thread, cgroup, syscall,
 // detail, path or remedy = PATTERN, with *, ?, [a-z], and | between alternatives; patterns may
-// stand in quotes.
+// stand in quotes. Kinds and remedies must be known ones; remedy="" is for rows without one.
 //
 // Quantities are sums over all rows that meet the conditions. What says that a sum is small or
 // equal is not proved, and fails, if events were lost, if the run did not last as long as it should,

@@ -1,6 +1,7 @@
 package ipireport
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/remedy"
 )
 
 // AssertError says what is wrong with an assertion, and where.
@@ -216,20 +218,54 @@ func (p *assertParser) patterns(field string) ([]string, error) {
 	}
 	list := strings.Split(text, "|")
 	for _, s := range list {
-		if field == "kind" && !matchesKind(s) {
-			var names []string
-			for _, k := range ipi.Kinds() {
-				names = append(names, string(k))
-			}
-			return nil, p.expected(at, alternatives(names))
+		if want := impossible(field, s); want != "" {
+			return nil, p.expected(at, want)
 		}
 		at += len(s) + len("|")
 	}
 	return list, nil
 }
 
-func matchesKind(pattern string) bool {
-	return slices.ContainsFunc(ipi.Kinds(), func(k ipi.Kind) bool { return ipifilter.GlobMatch(pattern, string(k)) })
+// impossible says what would do instead of a pattern that no row can meet, or returns "". Of a
+// remedy no name is one that some rows have.
+func impossible(field, pattern string) string {
+	var names []string
+	switch {
+	case field == "kind":
+		for _, k := range ipi.Kinds() {
+			if k != ipi.Other {
+				names = append(names, string(k))
+			}
+		}
+	case field == "remedy" && pattern != "":
+		for _, e := range entries(func(*remedy.Entry) bool { return true }) {
+			names = append(names, e.Name)
+		}
+	default:
+		return ""
+	}
+	if slices.ContainsFunc(names, func(s string) bool { return ipifilter.GlobMatch(pattern, s) }) {
+		return ""
+	}
+	if field == "kind" {
+		return alternatives(names) + " (nothing is counted as other)"
+	}
+	return "the name of a known remedy, such as " + alternatives(alike(pattern, names))
+}
+
+// alike returns a few of the names that begin most like s.
+func alike(s string, names []string) []string {
+	const few = 4
+	common := func(name string) int {
+		n := 0
+		for n < len(s) && n < len(name) && s[n] == name[n] {
+			n++
+		}
+		return n
+	}
+	list := slices.Clone(names)
+	slices.SortStableFunc(list, func(a, b string) int { return cmp.Compare(common(b), common(a)) })
+	return list[:min(few, len(list))]
 }
 
 // units of a cost in nanoseconds, and of a rate in seconds.
