@@ -65,7 +65,7 @@ func (c *Collector) Report() *Report {
 		Rows: make([]ipi.Row, 0, len(c.rows)), Stacks: maps.Clone(c.stacks),
 		Folded: c.folded, Incomplete: c.broken,
 	}
-	r.Meta.Notes, r.Meta.Blind = slices.Clone(c.meta.Notes), slices.Clone(c.meta.Blind)
+	r.Meta.Notes, r.Meta.Blind, r.Meta.PIDs = slices.Clone(c.meta.Notes), slices.Clone(c.meta.Blind), slices.Clone(c.meta.PIDs)
 	if r.Incomplete == "" {
 		r.Incomplete = r.stopped()
 	}

@@ -24,6 +24,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 type pageData struct {
 	Where      string
 	Head       []string
+	None       string
 	Timeline   template.HTML
 	Legend     []pageKind
 	MatrixHead []string
@@ -57,7 +58,7 @@ func (r *Report) WriteHTML(w io.Writer, o Options) error {
 	if o.Top <= 0 {
 		o.Top = 200
 	}
-	d := pageData{Where: r.Meta.where(), Head: r.head(), LineHead: lineHeader, InterruptedHead: interruptedHeader, Verdicts: r.verdictLines(o.top())}
+	d := pageData{Where: r.Meta.where(), Head: r.head(), None: r.none(), LineHead: lineHeader, InterruptedHead: interruptedHeader, Verdicts: r.verdictLines(o.top())}
 	if len(r.Rows) > 0 {
 		d.Timeline = template.HTML(r.timelineSVG())
 		for _, k := range r.matrix().kinds {

@@ -97,7 +97,7 @@ func (l *Live) table(step Step, r *Report) string {
 	o.Top = max(1, min(o.top(), height-1-around))
 	lines := r.lines(o)
 	rates := ratesOf(lines, step, o)
-	head := fmt.Sprintf("%s to %s in %s, %s lost", plural(r.sum().ipis, "IPI"), r.Meta.where(), span(r.Duration), plural(r.Lost, "event"))
+	head := fmt.Sprintf("%s to %s%s in %s, %s lost", plural(r.sum().ipis, "IPI"), r.Meta.where(), r.Meta.narrowed(), span(r.Duration), plural(r.Lost, "event"))
 	table := [][]string{{"CPU", "kind", "IPIs", "now/s", "us each", "cause", "sender", "origin", "remedy"}}
 	for i, x := range lines[:min(len(lines), o.top())] {
 		cells := x.cells(i+1, 0)

@@ -18,6 +18,9 @@ type Meta struct {
 	Mode    string    `json:"mode"`             // of the backend, such as "eBPF, raw tracepoints"
 	Notes   []string  `json:"notes,omitempty"`  // what this mode cannot see, and the like
 
+	// PIDs are the processes whose IPIs count; none: all. With Follow, those that they start, too.
+	PIDs   []int `json:"pids,omitempty"`
+	Follow bool  `json:"follow,omitempty"`
 	// Planned is how long the run should last; 0 is until it is stopped. One that was shorter is
 	// not complete.
 	Planned time.Duration `json:"planned_ns,omitempty"`

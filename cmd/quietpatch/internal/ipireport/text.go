@@ -24,7 +24,7 @@ func (r *Report) WriteText(w io.Writer, o Options) error {
 	r.writeHead(&b, o)
 	lines := r.lines(o)
 	if len(r.Rows) == 0 {
-		b.WriteString("No IPI was seen.\n")
+		b.WriteString(r.none() + "\n")
 	} else {
 		b.WriteByte('\n')
 		r.writeMatrix(&b, o)
@@ -61,6 +61,9 @@ func (r *Report) head() []string {
 	if how := m.how(); how != "" {
 		list = append(list, how)
 	}
+	if only := m.only(); only != "" {
+		list = append(list, only)
+	}
 	if m.Filter != "" {
 		list = append(list, "filter: "+clean(m.Filter))
 	}
@@ -86,6 +89,9 @@ func (r *Report) head() []string {
 	}
 	return list
 }
+
+// none says that there are no rows.
+func (r *Report) none() string { return "No IPI" + r.Meta.narrowed() + " was seen." }
 
 // where names the victims.
 func (m *Meta) where() string {

@@ -57,7 +57,7 @@ func (r *Report) verdict(cpu int, rows []ipi.Row, known remedies) verdict {
 		found[name].rows = append(found[name].rows, row)
 	}
 	if v.ipis == 0 {
-		v.text = "no IPI in " + span(r.Duration)
+		v.text = "no IPI" + r.Meta.narrowed() + " in " + span(r.Duration)
 		if r.Lost > 0 {
 			v.text += fmt.Sprintf(", but %s lost", plural(r.Lost, "event")+wasWere(r.Lost))
 		}
@@ -69,7 +69,7 @@ func (r *Report) verdict(cpu int, rows []ipi.Row, known remedies) verdict {
 		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b *culprit) int { return compareRows(a.sum.Row, b.sum.Row) })
-	v.text = fmt.Sprintf("%s in %s (%s/s), %s", plural(v.ipis, "IPI"), span(r.Duration), rate(v.ipis, r.Duration), list[0].text(v.ipis, known))
+	v.text = fmt.Sprintf("%s%s in %s (%s/s), %s", plural(v.ipis, "IPI"), r.Meta.narrowed(), span(r.Duration), rate(v.ipis, r.Duration), list[0].text(v.ipis, known))
 	return v
 }
 
