@@ -4,16 +4,22 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // Live shows what happens while it happens: a table that is drawn again and again on a terminal,
 // and lines one after the other elsewhere.
 type Live struct {
+	// Every is how much time lines elsewhere than on a terminal are about, at least: steps are
+	// added up until they are as long. 0: each step has lines of its own.
+	Every time.Duration
+
 	w        io.Writer
 	terminal bool
 	size     func() (width, height int)
 	options  Options
 	drawn    int // lines of the table that stands on the terminal
+	pending  pending
 }
 
 // NewLive returns a table on a terminal whose size is asked for each time, or lines if size
@@ -22,21 +28,35 @@ func NewLive(w io.Writer, o Options, size func() (width, height int)) *Live {
 	return &Live{w: w, terminal: size != nil, size: size, options: o}
 }
 
-// Show shows what a step has brought; the report is the one behind that step.
+// Show shows what a step has brought, now or with later ones; the report is the one behind that
+// step. It wants to have each step.
 func (l *Live) Show(step Step, r *Report) error {
-	if !l.terminal {
-		_, err := io.WriteString(l.w, l.plain(step, r))
-		return err
+	if l.terminal {
+		return l.draw(l.table(step, r))
 	}
-	return l.draw(l.table(step, r))
+	l.pending.add(step, r.Meta)
+	if l.pending.to-l.pending.from < l.Every {
+		return nil
+	}
+	return l.flush()
 }
 
-// Clear takes the table away, to make room for the final report.
+// Clear takes the table away, to make room for the final report, or shows what is left to show.
 func (l *Live) Clear() error {
-	if !l.terminal || l.drawn == 0 {
+	switch {
+	case !l.terminal:
+		return l.flush()
+	case l.drawn == 0:
 		return nil
 	}
 	return l.draw("")
+}
+
+// flush writes lines for what was not shown yet.
+func (l *Live) flush() error {
+	m := l.pending.meta
+	_, err := io.WriteString(l.w, l.plain(l.pending.step(), m))
+	return err
 }
 
 // draw goes back to the first line of the table, and overwrites it; what is left of the old
@@ -55,11 +75,11 @@ func (l *Live) draw(text string) error {
 }
 
 // plain has a line for each row that got IPIs in the step.
-func (l *Live) plain(step Step, r *Report) string {
-	now := &Report{Meta: r.Meta, Duration: step.To - step.From, Rows: step.Rows}
+func (l *Live) plain(step Step, m Meta) string {
+	now := &Report{Meta: m, Duration: step.To - step.From, Rows: step.Rows}
 	at := span(step.To)
-	if !r.Meta.Start.IsZero() {
-		at = r.Meta.Start.Add(step.To).UTC().Format("15:04:05")
+	if !m.Start.IsZero() {
+		at = m.Start.Add(step.To).UTC().Format("15:04:05")
 	}
 	var b strings.Builder
 	lines := now.lines(l.options)

@@ -158,6 +158,58 @@ func TestLivePlain(t *testing.T) {
 	golden(t, "plain.text", b.Bytes())
 }
 
+// TestLiveEvery: steps that are too short for lines of their own are added up, to the last one.
+func TestLiveEvery(t *testing.T) {
+	for _, test := range []struct {
+		every time.Duration
+		want  []string
+	}{
+		{0, []string{"1.0 s 1", "2.0 s 2", "3.0 s 4", "4.0 s 8", "5.0 s 16"}},
+		{time.Second, []string{"1.0 s 1", "2.0 s 2", "3.0 s 4", "4.0 s 8", "5.0 s 16"}},
+		{2 * time.Second, []string{"2.0 s 3", "4.0 s 12", "5.0 s 16"}},
+		{2500 * time.Millisecond, []string{"3.0 s 7", "5.0 s 24"}},
+		{time.Hour, []string{"5.0 s 31"}},
+	} {
+		var b bytes.Buffer
+		l := NewLive(&b, Options{}, nil)
+		l.Every = test.every
+		c := NewCollector(Meta{})
+		n := uint64(0)
+		for i := range 5 {
+			n += 1 << i
+			s := c.Add(ipi.Snapshot{At: time.Duration(i+1) * time.Second, Rows: []ipi.Row{chrony(2, "close", "", n)}, Lost: n})
+			if err := l.Show(s, c.Report()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(l.Clear(), l.Clear()); err != nil {
+			t.Fatal(err)
+		}
+		var want strings.Builder
+		for _, w := range test.want {
+			i := strings.LastIndexByte(w, ' ')
+			at, n := w[:i], w[i+1:]
+			ipis, events := n+" IPIs", n+" events"
+			if n == "1" {
+				ipis, events = "1 IPI", "1 event"
+			}
+			want.WriteString(at + " CPU 2 call do_sync_core: chronyd[812], " + ipis + ", queued " + n + ", close, workqueue netstamp_clear, remedy netstamp\n")
+			want.WriteString(at + " " + events + " lost\n")
+		}
+		if b.String() != want.String() {
+			t.Errorf("every %v: got\n%swant\n%s", test.every, b.String(), want.String())
+		}
+	}
+	// On a terminal each step is drawn.
+	s := &screen{t: t, lines: make([][]rune, 24)}
+	l := NewLive(s, Options{}, func() (int, int) { return 100, 24 })
+	l.Every = time.Hour
+	r := sampleCollector().Report()
+	if err := l.Show(Step{To: 1}, r); err != nil || !strings.Contains(s.String(), "643 IPIs") {
+		t.Errorf("error %v, screen\n%s", err, s)
+	}
+}
+
 func TestLiveErrors(t *testing.T) {
 	r := sampleCollector().Report()
 	for _, size := range []func() (int, int){nil, func() (int, int) { return 80, 24 }} {
