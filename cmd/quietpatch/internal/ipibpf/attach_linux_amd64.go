@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/cilium/ebpf/btf"
@@ -32,6 +33,9 @@ func (t *Tracer) chooseHooks() error {
 	}
 	list := slices.DeleteFunc(slices.Clone(events), func(e event) bool { return !t.wants(&e) })
 	t.hooks = hooksFor(list, has, t.tuning.kprobes)
+	if !t.lateCalls {
+		t.hooks = queuesFirst(t.hooks)
+	}
 	for _, h := range t.hooks {
 		t.kprobes = t.kprobes || h.kprobe
 	}
@@ -67,34 +71,56 @@ func (t *Tracer) lacks(sentence string) {
 	}
 }
 
-// attach turns the events on. What that sends is the tracer's own: until all that count IPIs are
-// on, what /proc/interrupts says; from there on, what the programs see.
-func (t *Tracer) attach(before interrupts.Reading) error {
+// attach turns the events on. What that sends is the tracer's own. The programs see it from the
+// first event on, or, by kprobes, once all that count IPIs are on; until then, /proc/interrupts tells, for a
+// few milliseconds.
+func (t *Tracer) attach() error {
 	if err := t.markSelf(); err != nil {
 		return err
 	}
+	first := t.look()
 	for i, h := range t.hooks {
 		if err := t.attachHook(h); err != nil {
 			return err
 		}
-		if last := i+1 == len(t.hooks) || t.hooks[i+1].use != counts; h.use == counts && last {
-			seen, err := t.variable("self_ipis")
-			if err != nil {
-				return err
+		if i == 0 && !t.lateCalls {
+			t.self = t.unseen(first, t.look())
+		}
+		if isCounter(h) && (i+1 == len(t.hooks) || !isCounter(t.hooks[i+1])) {
+			now := t.look()
+			if t.lateCalls {
+				t.self = t.unseen(first, now)
+			} else { // the calls, until all IPIs were counted, too
+				t.self += now.queued - now.ipis
 			}
-			t.self = t.received(before) - seen // both are small; the sum is right
 			t.counters = len(t.links)
 		}
+	}
+	if t.lookErr != nil {
+		return t.lookErr
 	}
 	missed, err := t.missed()
 	if err != nil {
 		return err
 	}
 	t.missedBefore = missed
-	if err := t.coll.Variables["self_tgid"].Set(uint32(0)); err != nil {
-		return err
+	if t.watchesSelf() {
+		err = t.coll.Variables["self_tgid"].Set(uint32(0))
 	}
-	return t.coll.Variables["counting"].Set(uint32(1))
+	return errors.Join(err, t.coll.Variables["counting"].Set(uint32(1)))
+}
+
+func isCounter(h hook) bool { return h.use == counts || h.use == queues && !h.kprobe }
+
+// watchesSelf reports whether the tracer's own process was asked for.
+func (t *Tracer) watchesSelf() bool {
+	self := int32(os.Getpid())
+	for _, id := range slices.Concat(t.opts.PIDs, t.plan.sets.PIDs) {
+		if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", id)); err == nil {
+			return true
+		}
+	}
+	return slices.Contains(t.opts.TGIDs, self) || slices.Contains(t.plan.sets.TGIDs, self)
 }
 
 func (t *Tracer) attachHook(h hook) (err error) {
@@ -121,32 +147,55 @@ func (t *Tracer) attachHook(h hook) (err error) {
 	return nil
 }
 
-// received is how many function calls came to the victims since a reading. The flushes of
-// the TLB are among them (arch/x86/kernel/irq.c, arch_show_interrupts).
-func (t *Tracer) received(since interrupts.Reading) uint64 {
-	now, sum := interrupts.Read(), uint64(0)
-	for cpu := range t.opts.Victims.All() {
-		sum += now.IPIsSince(since, cpu).Call
-	}
-	return sum
-}
-
-// detach turns the events off. Those that count cannot see what their end costs.
+// detach turns the events off, in the other order.
 func (t *Tracer) detach() error {
 	var errs []error
-	counters := min(t.counters, len(t.links))
-	for _, l := range slices.Backward(t.links[counters:]) {
-		errs = append(errs, l.Close())
+	closeDownTo := func(n int) {
+		for len(t.links) > n {
+			errs = append(errs, t.links[len(t.links)-1].Close())
+			t.links = t.links[:len(t.links)-1]
+		}
 	}
-	before := interrupts.Read()
-	seen, err := t.variable("self_ipis")
-	errs = append(errs, err)
-	for _, l := range slices.Backward(t.links[:counters]) {
-		errs = append(errs, l.Close())
+	closeDownTo(t.counters)
+	before := t.look()
+	if !t.lateCalls {
+		closeDownTo(1)
+		now := t.look()
+		t.self += now.queued - before.queued - (now.ipis - before.ipis)
+		before = now
 	}
-	late, err := t.variable("self_ipis")
-	errs = append(errs, err)
-	t.self += t.received(before) - (late - seen)
-	t.links = nil
-	return errors.Join(errs...)
+	closeDownTo(0)
+	t.self += t.unseen(before, t.look())
+	return errors.Join(append(errs, t.lookErr)...)
+}
+
+// look is what was counted of the tracer's own, and of all.
+type look struct {
+	ipis, queued uint64
+	all          interrupts.Reading
+}
+
+func (t *Tracer) look() (l look) {
+	for name, v := range map[string]*uint64{"self_ipis": &l.ipis, "self_queued": &l.queued} {
+		if err := t.coll.Variables[name].Get(v); err != nil {
+			t.lookErr = err
+		}
+	}
+	l.all = interrupts.Read()
+	return l
+}
+
+// unseen is what came to the victims between two looks and the programs did not see: function calls
+// that others have sent are among them. The flushes of the TLB are calls, too (arch/x86/kernel/irq.c,
+// arch_show_interrupts).
+func (t *Tracer) unseen(from, to look) uint64 {
+	sum := uint64(0)
+	for cpu := range t.opts.Victims.All() {
+		sum += to.all.IPIsSince(from.all, cpu).Call
+	}
+	seen := to.queued - from.queued
+	if t.lateCalls {
+		seen = to.ipis - from.ipis
+	}
+	return sum - min(seen, sum)
 }

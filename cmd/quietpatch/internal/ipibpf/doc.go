@@ -55,7 +55,10 @@
 // is known for each cause, and is divided among the rows of a cause by their calls.
 //
 // The tracer itself interrupts all CPUs when it starts and stops, since the kernel patches its
-// code to turn events on and off. These IPIs are counted apart and are in no row.
+// code to turn events on and off. What its process sends, from the start to the end, is counted apart and is in no row,
+// unless the process was asked for. The event of calls is turned on first and off last: only what
+// that sends itself is taken from /proc/interrupts, with what others send in that millisecond. By kprobes, it is
+// so while all that count IPIs are turned on and off, which is some tens of milliseconds.
 //
 // ipi_amd64.o is compiled from ipi.bpf.c, which includes the other *.bpf.h, by go generate with clang 19 (Debian: apt-get install clang-19
 // llvm-19) and is checked in: clang is not needed to build. It fits to any kernel with BTF (CO-RE).

@@ -27,6 +27,7 @@ var backend = ipitest.Backend{
 
 func TestMain(m *testing.M) {
 	ipidrive.Main()
+	loud()
 	os.Exit(m.Run())
 }
 

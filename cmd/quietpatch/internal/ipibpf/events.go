@@ -1,5 +1,7 @@
 package ipibpf
 
+import "slices"
+
 // event is a tracepoint of the kernel and the program for it. Kernels that lack it may have
 // functions that tell the same.
 type event struct {
@@ -79,6 +81,13 @@ var events = []event{
 	{"resched_entry", "reschedule_entry", forVector, noCost, nil},
 	{"irq_work_exit", "irq_work_exit", forVector, noIRQWork, nil},
 	{"irq_work_entry", "irq_work_entry", forVector, noIRQWork, nil},
+}
+
+// queuesFirst puts the event of calls before those of IPIs: with it on, the tracer's own are counted.
+func queuesFirst(hooks []hook) []hook {
+	isOther := func(h hook) bool { return h.use != queues }
+	calls := slices.DeleteFunc(slices.Clone(hooks), isOther)
+	return append(calls, slices.DeleteFunc(hooks, func(h hook) bool { return !isOther(h) })...)
 }
 
 // queueEvent says what is queued; without it, kprobes do.

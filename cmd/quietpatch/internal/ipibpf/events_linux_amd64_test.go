@@ -1,15 +1,11 @@
 package ipibpf
 
 import (
-	"errors"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipidrive"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
@@ -87,41 +83,5 @@ func TestProbes(t *testing.T) {
 	})
 	if got.IPIs != n || got.Queued != n || got.CostNS == 0 {
 		t.Errorf("got %+v, want %d", got, n)
-	}
-}
-
-// TestOwn: the tracer's process can watch itself.
-func TestOwn(t *testing.T) {
-	const (
-		file  = "/proc/sys/kernel/bpf_stats_enabled"
-		turns = 10
-	)
-	release, err := ipidrive.Lock(t.Name()) // scenarios use it, too
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer release()
-	if old, err := os.ReadFile(file); err != nil || string(old) != "0\n" {
-		t.Skipf("%s is %q, expected 0: %v", file, old, err)
-	}
-	tr := open(t, ipitrace.Options{TGIDs: []int32{int32(os.Getpid())}})
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // it ends with the goroutine
-		err := pin(sender)
-		for i := range 2 * turns {
-			err = errors.Join(err, os.WriteFile(file, []byte{"10"[i%2]}, 0))
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	s := closed(t, tr)
-	got := sum(t, s, func(r *ipi.Row) bool {
-		return r.Cause == "do_sync_core" && r.Sender.PID == os.Getpid() && r.Origin.Syscall == "write"
-	})
-	if want := uint64(turns * 6); got.Queued != want && !tr.lateCalls || got.Queued == 0 || got.IPIs > want {
-		t.Errorf("got %+v, want %d", got, want)
 	}
 }

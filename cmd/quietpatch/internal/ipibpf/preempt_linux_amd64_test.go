@@ -89,6 +89,7 @@ func wakeByIRQWork(t *testing.T, n int) int {
 		t.Fatal(err)
 	}
 	defer ring.Close()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // three of its threads do not let theirs go
 	var stop atomic.Bool
 	var woken atomic.Int64
 	done := make(chan error, 3)
@@ -139,7 +140,10 @@ func wakeByIRQWork(t *testing.T, n int) int {
 			if _, err := prog.Run(&ebpf.RunOptions{}); err != nil {
 				return err
 			}
-			for end := time.Now().Add(300 * time.Microsecond); time.Now().Before(end); {
+			before := woken.Load()
+			for end := time.Now().Add(20 * time.Millisecond); woken.Load() == before && time.Now().Before(end); {
+			}
+			for end := time.Now().Add(100 * time.Microsecond); time.Now().Before(end); { // it sleeps again
 			}
 		}
 		return nil

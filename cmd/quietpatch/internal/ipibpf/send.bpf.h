@@ -54,7 +54,7 @@ inline_always struct slot *slot_of_ipi(void *ctx, int call)
 		return 0;
 	if (by_kprobes && call && s->late)
 		func = s->key.func;
-	else if (call && s->state != SLOT_EMPTY && !self_tgid)
+	else if (call && s->state != SLOT_EMPTY && counting)
 		return s;
 	fill(s, c, ctx, level);
 	s->key.func = func;

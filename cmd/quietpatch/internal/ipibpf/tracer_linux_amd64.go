@@ -15,7 +15,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
@@ -43,6 +42,7 @@ type Tracer struct {
 	start        time.Time
 	names        names
 	self         uint64 // IPIs of start and stop that the programs could not see
+	lookErr      error
 	last         ipi.Snapshot
 	missedBefore uint64 // runs of programs, before it counted
 	missing      []string
@@ -65,11 +65,10 @@ func openWith(opts ipitrace.Options, tuning tuning) (*Tracer, error) {
 	if err := t.narrow(); err != nil {
 		return nil, err
 	}
-	before := interrupts.Read()
 	if err := t.load(); err != nil {
 		return nil, explain(err)
 	}
-	if err := t.attach(before); err != nil {
+	if err := t.attach(); err != nil {
 		t.shut()
 		return nil, err
 	}
