@@ -18,7 +18,7 @@ type counter struct {
 	full  *ipifilter.Expr // victims, senders and the filter
 	from  uint64          // records before and from until on are of start and stop
 	until uint64
-	self  self
+	self  self           // of the tracer
 	tgids map[int32]bool // that are asked for, with those that are followed; nil: all
 	pids  map[int32]bool // the same of threads
 
@@ -34,12 +34,6 @@ type counter struct {
 	interrupted map[ipi.Interrupted]*cost
 	selfIPIs    uint64
 	handler     uint64 // of IPIs for calls, as the last one said; all ones: not known yet
-}
-
-// self is whose IPIs of the start and stop are the tracer's own.
-type self struct {
-	tid  int32
-	tgid int32 // 0 if it is not known
 }
 
 type value struct{ ipis, queued uint64 }
@@ -94,7 +88,7 @@ const worksMax = 8192
 func newCounter(opts ipitrace.Options, t *tasks) *counter {
 	return &counter{
 		opts: opts, tgids: setOf(opts.TGIDs), pids: setOf(opts.PIDs), from: math.MaxUint64, until: math.MaxUint64, handler: math.MaxUint64,
-		names: ipinames.New(), tasks: t, stacks: newStacks(),
+		names: ipinames.New(), tasks: t, stacks: newStacks(), self: self{tids: make(map[int32]bool)},
 		cpus: make(map[int]*cpuState), works: make(map[uint64]who), running: make(map[int32]run),
 		rows: make(map[ipi.Key]*value), costs: make(map[costKey]*cost), interrupted: make(map[ipi.Interrupted]*cost),
 	}
@@ -167,8 +161,11 @@ func (c *counter) one(r *record) {
 	case taskNew, taskRenamed, taskEnds:
 		c.tasks.note(r)
 		if r.what == taskNew {
+			c.self.note(r)
 			c.follow(r)
 		}
+	case marker:
+		c.self.tids[r.pid] = true
 	case gap:
 		c.gap(r)
 	}
@@ -256,16 +253,13 @@ func (c *counter) record(slot *slot, r *record, cpu int, kind ipi.Kind) ipifilte
 }
 
 func (c *counter) count(slot *slot, r *record, rec *ipifilter.Record, ipis, queued uint64) {
-	if !c.full.Match(rec) {
-		return
-	}
-	if !c.counting(r) {
-		if slot.who.thread && c.isSelf(slot) {
+	if c.isSelf(slot, r) {
+		if c.opts.Victims == nil || c.opts.Victims.Has(rec.Target) {
 			c.selfIPIs += ipis
 		}
 		return
 	}
-	if !c.wanted(slot, r) {
+	if !c.counting(r) || !c.full.Match(rec) || !c.wanted(slot, r) {
 		return
 	}
 	k := ipi.Key{
@@ -279,11 +273,6 @@ func (c *counter) count(slot *slot, r *record, rec *ipifilter.Record, ipis, queu
 	}
 	v.ipis += ipis
 	v.queued += queued
-}
-
-func (c *counter) isSelf(slot *slot) bool {
-	s := &slot.who.sender
-	return int32(s.TID) == c.self.tid || s.PID != 0 && int32(s.PID) == c.self.tgid
 }
 
 // wanted looks a thread up in the sets, as who is blamed or as who sends itself.

@@ -240,19 +240,6 @@ func TestCollector(t *testing.T) {
 	}
 }
 
-// TestSelfPhases: the tracer's own of start and stop is counted apart, and nothing of others then.
-func TestSelfPhases(t *testing.T) {
-	c := smallCounter(ipitrace.Options{})
-	c.from, c.until, c.self = 100, 200, self{tid: 30, tgid: 30}
-	for _, ts := range []uint64{50, 150, 250} {
-		c.add(slices.Concat(sends(ts, 0, 30, 0, syncCore, 1), sends(ts+10, 0, 10, 0, flush, 1)))
-	}
-	want := []string{"cpu1 call do_sync_core 1/1 pid 30 other||||", "cpu1 tlb flush_tlb_func 1/1 pid 10 chronyd||||"}
-	if got := told(c); !slices.Equal(got, want) || c.selfIPIs != 2 {
-		t.Errorf("got %q and %d", got, c.selfIPIs)
-	}
-}
-
 // TestWanted: a process counts if it is to blame, or sends itself; not if it was interrupted.
 func TestWanted(t *testing.T) {
 	records := slices.Concat([]record{

@@ -32,7 +32,8 @@
 // of a membarrier, which is a call, its IPI and the wait for the victim: 0.7 us on the sender, 1.1 us with
 // what the victim writes by default, 5 us with stacks, and 0.5 us where the filters refuse.
 //
-// The events of start and stop that the tracer itself causes are counted apart and are in no row.
+// What the tracer's own process sends is counted apart and is in no row, from the start to the stop, unless
+// Options ask for that process. Senders hold for that as for others.
 //
 // Pages and formats are read with bounds, whatever is in them.
 //

@@ -2,6 +2,8 @@ package ipitracefs
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -56,25 +58,23 @@ func (t *Tracer) turn(e turnedOn, on bool) error {
 	return errors.Join(err, t.in.write(folder+"enable", "0"))
 }
 
-// whoami finds the number of this thread in the first PID namespace: the kernel writes it
-// to a mark.
+// whoami finds out what is the tracer's own.
 func (t *Tracer) whoami() {
-	t.count.self.tid = int32(unix.Gettid())
-	if t.count.tasks.proc != "" {
-		t.count.self.tgid = int32(unix.Getpid())
+	if t.mark() {
 		return
 	}
-	if t.in.write("trace_marker", "quietpatch\n") != nil {
-		return
-	}
-	if _, err := t.buffers.drain(now()); err != nil {
-		return
-	}
-	for _, r := range t.buffers.take(now()) {
-		if r.what == marker {
-			t.count.self.tid = r.pid
-		}
-	}
+	own := int32(unix.Getpid())
+	t.count.self.tgid = own
+	t.count.self.asked = asksFor(&t.opts, t.cpus, own, func(tid int32) bool {
+		_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", tid))
+		return err == nil
+	})
+}
+
+// mark writes a mark, so that the events tell the number of this thread, where nothing else does: in
+// another PID namespace than the first.
+func (t *Tracer) mark() bool {
+	return t.count.tasks.proc == "" && t.in.write("trace_marker", "quietpatch\n") == nil
 }
 
 // received is how many function calls came to the victims since a reading. The flushes of
@@ -106,6 +106,10 @@ func (t *Tracer) run(most time.Duration) {
 		plenty = 256 << 10
 	)
 	defer close(t.stopped)
+	if t.mark() {
+		runtime.LockOSThread() // it is this one's mark
+		defer runtime.UnlockOSThread()
+	}
 	interval := min(most, 10*least)
 	for {
 		select {

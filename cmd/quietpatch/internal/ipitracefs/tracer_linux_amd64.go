@@ -22,6 +22,7 @@ type Tracer struct {
 	opts    ipitrace.Options
 	root    dir
 	in      *instance
+	cpus    int        // that the machine can have
 	on      []turnedOn // in the order of events
 	buffers buffers
 	count   *counter
@@ -88,6 +89,7 @@ func (t *Tracer) prepare(tune tuning) error {
 	if err != nil {
 		return err
 	}
+	t.cpus = cpus
 	if t.in, err = newInstance(t.root); err != nil {
 		return err
 	}
@@ -109,7 +111,7 @@ func (t *Tracer) prepare(tune tuning) error {
 			return errors.New("processes and threads cannot be selected from within a PID namespace: the events number them as the first one does")
 		}
 		proc = ""
-		t.missing = append(t.missing, "This is not the first PID namespace: processes have the numbers of that, and those that were there before have no names.")
+		t.missing = append(t.missing, "This is not the first PID namespace: processes have the numbers of that, and those that were there before have no names. Of what the tracer sends itself only that of two threads is known to be its own.")
 	}
 	t.count = newCounter(t.opts, newTasks(proc))
 	t.count.full = f.full
