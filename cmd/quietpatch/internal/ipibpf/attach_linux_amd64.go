@@ -61,6 +61,8 @@ func (t *Tracer) wants(e *event) bool {
 		return t.preemptAt == 0
 	case forFollow:
 		return t.opts.Follow
+	case forNumbers:
+		return asked(t.opts.TGIDs, t.plan.sets.TGIDs)|asked(t.opts.PIDs, t.plan.sets.PIDs) != 0
 	}
 	return true
 }

@@ -28,6 +28,7 @@ const (
 	forVector             // there, too, and for costs
 	forCost
 	forFollow
+	forNumbers // of processes and threads
 )
 
 const (
@@ -38,6 +39,7 @@ const (
 	noIRQ     = "IPIs from device interrupts are blamed on the thread that was interrupted."
 	noCost    = "What interrupts cost the victims is not known, or not all of it."
 	noCause   = "Which cause a cost belongs to is not known: each call costs the average of all."
+	noEnds    = "A process that gets the number of one that was asked for and has ended is counted, too."
 	noFollow  = "Processes that are started by those asked for are not followed."
 	noIRQWork = "Interrupts for irq_work are not counted."
 	noIPIs    = "IPIs are not counted."
@@ -71,6 +73,8 @@ var events = []event{
 	{"timer_entry", "local_timer_entry", forOrigin, noTimer, nil},
 	{"irq_exit", "irq_handler_exit", forContext, noIRQ, nil},
 	{"irq_entry", "irq_handler_entry", forContext, noIRQ, nil},
+	{"freed", "sched_process_free", forNumbers, noEnds, nil},
+	{"exits", "sched_process_exit", forNumbers, noEnds, nil},
 	{"forked", "sched_process_fork", forFollow, noFollow, nil},
 	{"call_runs", "csd_function_entry", forCost, noCause, nil},
 	{"single_exit", "call_function_single_exit", forVector, noCost, nil},

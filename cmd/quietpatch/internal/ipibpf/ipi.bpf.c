@@ -72,6 +72,42 @@ int forked(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* sched_process_exit(task): what a thread closes at its end comes after this, and as long as nobody has waited
+ * for it the number is its own. So the number is kept until the thread is freed.
+ */
+SEC("raw_tracepoint/sched_process_exit")
+int exits(void *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct ids ids = {};
+	u64 key = (u64)t;
+
+	ids.tid = number(t, t->pid);
+	if (t->pid == t->tgid) /* the leader is freed last */
+		ids.tgid = ids.tid;
+	if (ids.tgid && bpf_map_lookup_elem(&tgids, &ids.tgid))
+		bpf_map_update_elem(&dying, &key, &ids, BPF_ANY);
+	else if (ids.tid && bpf_map_lookup_elem(&pids, &ids.tid))
+		bpf_map_update_elem(&dying, &key, &ids, BPF_ANY);
+	return 0;
+}
+
+/* sched_process_free(task): others may have its number now. */
+SEC("raw_tracepoint/sched_process_free")
+int freed(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 key = ctx->args[0];
+	struct ids *ids = bpf_map_lookup_elem(&dying, &key);
+
+	if (!ids)
+		return 0;
+	if (ids->tgid)
+		bpf_map_delete_elem(&tgids, &ids->tgid);
+	bpf_map_delete_elem(&pids, &ids->tid);
+	bpf_map_delete_elem(&dying, &key);
+	return 0;
+}
+
 /* Run once at the start: in which PID namespace the tracer is, and as whom that knows it; and where the
  * kernel has the map of CPUs.
  */

@@ -62,6 +62,12 @@ struct work {
 	struct origin running;
 };
 
+/* The numbers that a thread has in the sets of processes and threads. */
+struct ids {
+	u32 tgid; /* 0: it is not the leader */
+	u32 tid;
+};
+
 /* What one CPU is doing. */
 struct cpu {
 	u8 hard; /* CTX_TIMER or CTX_IRQ, 0: no interrupt that has events */
@@ -211,6 +217,14 @@ struct {
 	__type(key, u32);
 	__type(value, u8);
 } pids SEC(".maps");
+
+/* Threads, by their address, that have ended and are in the sets above. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, struct ids);
+} dying SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

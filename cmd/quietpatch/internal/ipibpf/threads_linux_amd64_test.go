@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -107,5 +108,40 @@ func TestInside(t *testing.T) {
 				t.Errorf("rows have %d of the tracer's own, %d are told", own.IPIs, s.SelfIPIs)
 			}
 		}
+	}
+}
+
+// TestEnds: the number of a process and of its thread is forgotten when others can have it, not before
+// the process has closed its files, and the children that are followed do not fill the set.
+func TestEnds(t *testing.T) {
+	const children = 20
+	first := start(t, "membarrier", 1)
+	pid := uint32(first.PID())
+	tr := open(t, ipitrace.Options{TGIDs: []int32{int32(pid), int32(os.Getpid())}, PIDs: []int32{int32(pid)}, Follow: true})
+	has := func(name string, id uint32) bool {
+		var as uint8
+		return tr.coll.Maps[name].Lookup(id, &as) == nil
+	}
+	if !has("tgids", pid) || !has("pids", pid) {
+		t.Fatal("the process that was asked for is not in the set")
+	}
+	first.Finish(t)
+	for range children {
+		if err := exec.Command("/bin/true").Run(); err != nil {
+			t.Skip(err)
+		}
+	}
+	left := 0
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) { // RCU frees
+		keys, _, err := entries[uint32, uint8](tr.coll.Maps["tgids"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left = len(keys); left == 1 {
+			break
+		}
+	}
+	if left != 1 || has("tgids", pid) || has("pids", pid) || !has("tgids", uint32(os.Getpid())) {
+		t.Errorf("%d are in the set, expected the own process only; that of the past: %v, %v", left, has("tgids", pid), has("pids", pid))
 	}
 }
