@@ -18,6 +18,9 @@ type counter struct {
 	full  *ipifilter.Expr // victims, senders and the filter
 	from  uint64          // records before and from until on are of start and stop
 	until uint64
+	// The events of IPIs are on; before and after, each call of the tracer's own stands for one.
+	eyesFrom, eyesUntil uint64
+
 	self  self           // of the tracer
 	tgids map[int32]bool // that are asked for, with those that are followed; nil: all
 	pids  map[int32]bool // the same of threads
@@ -87,7 +90,7 @@ const worksMax = 8192
 
 func newCounter(opts ipitrace.Options, t *tasks) *counter {
 	return &counter{
-		opts: opts, tgids: setOf(opts.TGIDs), pids: setOf(opts.PIDs), from: math.MaxUint64, until: math.MaxUint64, handler: math.MaxUint64,
+		opts: opts, tgids: setOf(opts.TGIDs), pids: setOf(opts.PIDs), from: math.MaxUint64, until: math.MaxUint64, eyesUntil: math.MaxUint64, handler: math.MaxUint64,
 		names: ipinames.New(), tasks: t, stacks: newStacks(), self: self{tids: make(map[int32]bool)},
 		cpus: make(map[int]*cpuState), works: make(map[uint64]who), running: make(map[int32]run),
 		rows: make(map[ipi.Key]*value), costs: make(map[costKey]*cost), interrupted: make(map[ipi.Interrupted]*cost),
@@ -255,6 +258,9 @@ func (c *counter) record(slot *slot, r *record, cpu int, kind ipi.Kind) ipifilte
 func (c *counter) count(slot *slot, r *record, rec *ipifilter.Record, ipis, queued uint64) {
 	if c.isSelf(slot, r) {
 		if c.opts.Victims == nil || c.opts.Victims.Has(rec.Target) {
+			if r.ts < c.eyesFrom || r.ts >= c.eyesUntil {
+				ipis = queued
+			}
 			c.selfIPIs += ipis
 		}
 		return

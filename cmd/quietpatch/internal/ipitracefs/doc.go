@@ -33,7 +33,9 @@
 // what the victim writes by default, 5 us with stacks, and 0.5 us where the filters refuse.
 //
 // What the tracer's own process sends is counted apart and is in no row, from the start to the stop, unless
-// Options ask for that process. Senders hold for that as for others.
+// Options ask for that process. Senders hold for that as for others. The turning on
+// and off of the very first event, half a millisecond each, is seen by none: all calls that the victims receive
+// then, by /proc/interrupts, are told as its own. The end of an instance without events sends nothing.
 //
 // Pages and formats are read with bounds, whatever is in them.
 //

@@ -45,16 +45,17 @@ const (
 	noNew     = noTasks + ", and who starts whom"
 )
 
-// eyes is how many events see IPIs. They are needed, so that all of them are there.
-const eyes = 2
+// The first event tells of calls, and with the others that are eyes of all IPIs. They are needed, so that all of
+// them are there.
+const eyes = 3
 
 // events are turned on in this order and off in the other. The first ones see what the others
 // cost. The end of something comes before its begin: else a CPU that is in it just then would seem
 // to stay there.
 var events = []event{
+	{"csd/csd_queue_cpu", queued, "", needed, toVictims, []string{"cpu", "func"}, "the causes of function calls"},
 	{"ipi/ipi_send_cpu", sendOne, "", needed, toVictims, []string{"cpu", "callback"}, "IPIs to one CPU"},
 	{"ipi/ipi_send_cpumask", sendMany, "", needed, toVictims, []string{"cpumask", "callback"}, "IPIs to several CPUs"},
-	{"csd/csd_queue_cpu", queued, "", needed, toVictims, []string{"cpu", "func"}, "the causes of function calls"},
 	{"workqueue/workqueue_queue_work", workQueued, "", forOrigin, everywhere, []string{"work", "function"}, noWork},
 	{"workqueue/workqueue_execute_end", workEnds, "", forOrigin, everywhere, nil, noWork},
 	{"workqueue/workqueue_execute_start", workStarts, "", forOrigin, everywhere, []string{"work", "function"}, noWork},

@@ -3,6 +3,7 @@ package ipitracefs
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -21,23 +22,36 @@ func now() uint64 {
 	return uint64(ts.Nano())
 }
 
-// turnOn turns the events on. What that sends is the tracer's own: until the events of IPIs are
-// on, what /proc/interrupts says; from there on, what they tell.
-func (t *Tracer) turnOn(before interrupts.Reading) error {
+// turnOn turns the events on. What that sends is the tracer's own. The first event tells it, but for what
+// its own start sends: for that millisecond, what came to the victims from all stands in.
+func (t *Tracer) turnOn() error {
 	t.whoami()
+	t.count.eyesFrom = math.MaxUint64
+	before := interrupts.Read()
 	for i, e := range t.on {
 		if err := t.turn(e, true); err != nil {
 			return eventError(e.event, err)
 		}
-		if i+1 == eyes {
-			if err := t.readUntil(now()); err != nil {
-				return err
-			}
-			t.self = t.received(before) - t.count.selfIPIs // both are small; the sum is right
+		switch i + 1 {
+		case 1:
+			t.self = t.unseen(before)
+		case eyes:
+			t.count.eyesFrom = now()
 		}
 	}
 	t.count.from = now()
 	return nil
+}
+
+// unseen is what has come to the victims since a reading, and was not seen by the event that was just
+// turned on or off.
+func (t *Tracer) unseen(since interrupts.Reading) uint64 {
+	told := t.count.selfIPIs
+	came := t.received(since)
+	if err := t.readUntil(now()); err != nil && t.err == nil {
+		t.err = err
+	}
+	return came - min(came, t.count.selfIPIs-told)
 }
 
 // turn turns an event on or off. Its trigger is there only while it is on: it would turn it on
@@ -154,7 +168,8 @@ func (t *Tracer) snapshot(until uint64) error {
 	return errors.Join(err, lostErr)
 }
 
-// Close stops and returns all that was counted, now with what the stop has sent.
+// Close stops and returns all that was counted, now with what the stop has sent. The end of an instance
+// whose events are off sends nothing.
 func (t *Tracer) Close() (ipi.Snapshot, error) {
 	t.mu.Lock()
 	if t.closed {
@@ -168,31 +183,30 @@ func (t *Tracer) Close() (ipi.Snapshot, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	err := t.turnOff()
-	before := interrupts.Read()
-	err = errors.Join(err, t.shut())
-	t.last.SelfIPIs += t.received(before) // the end of an instance patches text, too, unseen by any event
-	return t.last, err
+	return t.last, errors.Join(err, t.shut())
 }
 
-// turnOff turns the events off. The last ones cannot see what their end costs.
+// turnOff turns the events off, with the first one last.
 func (t *Tracer) turnOff() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	t.count.until = now()
-	errs := []error{t.readUntil(t.count.until)}
 	t.whoami()
-	var before interrupts.Reading
-	var seen uint64
+	t.count.until = now()
+	var errs []error
 	for i, e := range slices.Backward(t.on) {
-		if i+1 == eyes {
+		switch i + 1 {
+		case eyes:
+			t.count.eyesUntil = now()
+		case 1:
 			errs = append(errs, t.readUntil(now()))
-			before, seen = interrupts.Read(), t.count.selfIPIs
+			before := interrupts.Read()
+			errs = append(errs, t.turn(e, false))
+			t.self += t.unseen(before)
+			continue
 		}
 		errs = append(errs, t.turn(e, false))
 	}
 	t.on = nil
-	errs = append(errs, t.readUntil(now()))
-	t.self += t.received(before) - (t.count.selfIPIs - seen)
 	return errors.Join(append(errs, t.snapshot(now()))...)
 }
 

@@ -81,3 +81,42 @@ func TestOwnWhileWatching(t *testing.T) {
 		}
 	}
 }
+
+// TestSelfUnderLoad: what others send while the tracer starts and stops is not told as its own.
+func TestSelfUnderLoad(t *testing.T) {
+	const n, most = 30_000, 2000 // a millisecond at the start and one at the end cannot be told apart
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := affinity.Pin(sender); err != nil {
+		t.Fatal(err)
+	}
+	quiet := closed(t, open(t, ipitrace.Options{})).SelfIPIs
+	load := start(t, "membarrier", n)
+	done := make(chan error)
+	go func() {
+		_, err := load.Process.Finish()
+		done <- err
+	}()
+	first, came, told := interrupts.Read(), uint64(0), uint64(0)
+	for range 12 { // the load may begin later, and end before
+		before := interrupts.Read()
+		tr := open(t, ipitrace.Options{})
+		s, all := closed(t, tr), interrupts.Read().IPIsSince(before, victim).Call
+		if all > came {
+			came, told = all, s.SelfIPIs
+		}
+		if interrupts.Read().IPIsSince(first, victim).Call > n {
+			break
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if came < quiet+2*most {
+		t.Skipf("only %d came: others use the CPU", came)
+	}
+	if told > quiet+most || told < quiet/2 {
+		t.Errorf("%d are told of %d, without load %d", told, came, quiet)
+	}
+	t.Logf("%d are told of %d, without load %d", told, came, quiet)
+}

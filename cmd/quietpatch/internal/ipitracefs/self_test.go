@@ -39,6 +39,20 @@ func TestOwn(t *testing.T) {
 	}
 }
 
+// TestOwnCalls: as long as not all events of IPIs are on, calls are counted in their place.
+func TestOwnCalls(t *testing.T) {
+	c := smallCounter(ipitrace.Options{})
+	c.self = self{tgid: 30}
+	c.eyesFrom, c.eyesUntil = 100, 200
+	for _, ts := range []uint64{50, 150, 250} {
+		c.add(sends(ts, 0, 30, 0, syncCore, 1, 2)[:2])
+		c.add(sends(ts+10, 0, 30, 0, syncCore, 1))
+	}
+	if c.selfIPIs != 3+1+3 {
+		t.Errorf("got %d", c.selfIPIs)
+	}
+}
+
 // TestOwnThreads: without the number of the process its threads are known by their marks.
 func TestOwnThreads(t *testing.T) {
 	c := smallCounter(ipitrace.Options{})

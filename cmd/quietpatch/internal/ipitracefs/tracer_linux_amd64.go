@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 	"github.com/quietpatch/quietpatch/internal/host"
@@ -62,14 +61,13 @@ func openWith(opts ipitrace.Options, tune tuning) (*Tracer, error) {
 	// The thread that turns events on is the one whose IPIs are the tracer's own.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before := interrupts.Read()
 	root, err := openTracefs()
 	if err != nil {
 		return nil, err
 	}
 	t := &Tracer{opts: opts, root: root, stop: make(chan struct{}), stopped: make(chan struct{})}
 	if err = t.prepare(tune); err == nil {
-		err = t.turnOn(before)
+		err = t.turnOn()
 	}
 	if err != nil {
 		return nil, errors.Join(err, t.shut())
