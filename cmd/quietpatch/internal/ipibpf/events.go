@@ -45,6 +45,7 @@ const (
 	noIPIs    = "IPIs are not counted."
 	noCalls   = "Queued calls and the causes of IPIs are not known."
 	manyLate  = "Calls of one function to several CPUs are counted as queued when their IPIs are sent: those that need none are left out."
+	hidden    = "The names of functions are hidden (kernel.kptr_restrict, or no CAP_SYSLOG): causes are addresses, and flushes of the TLB (tlb) are not told from other calls (call)."
 	noCount   = "Where the kernel counts that it is in an interrupt is not known: IPIs from NMIs, from interrupts without events (timers of Hyper-V, posted interrupts, thermal events) and from before and after an interrupt's handler are blamed on the thread that was interrupted."
 	kprobed   = "IPIs sent by an interrupt while the tracer counts another one on the same CPU are missed and not counted as lost, since kprobes do not nest."
 )

@@ -18,6 +18,7 @@ type plan struct {
 	sets    ipifilter.Sets
 	program program         // by the kernel, for each event
 	rows    *ipifilter.Expr // by the reader, for each row
+	unknown []string        // names of causes that no function has now
 }
 
 // planFor divides a filter: CPUs and threads are sets; comparisons of numbers and names are for the
@@ -51,7 +52,22 @@ func planFor(x *ipifilter.Expr, cpus int, s *kallsyms.Table) (*plan, error) {
 		rows = append(rows, part)
 	}
 	p.rows = ipifilter.Join(rows...)
+	if rest != nil {
+		p.unknown = c.unknown(rest.Tree())
+	}
 	return p, nil
+}
+
+// unknown returns the names that causes are compared with and no function has.
+func (c compiler) unknown(x *ipifilter.Tree) (names []string) {
+	for _, k := range x.Kids {
+		names = append(names, c.unknown(k)...)
+	}
+	isName := x.Kind == ipifilter.Leaf && x.Field == ipifilter.Cause && x.Op != ipifilter.Glob && x.Str != ""
+	if isName && c.symbols.Named(x.Str) == nil {
+		names = append(names, x.Str)
+	}
+	return names
 }
 
 // add makes the kernel evaluate a part of the filter, too, or changes nothing.

@@ -268,15 +268,38 @@ func TestFilterLive(t *testing.T) {
 	}
 }
 
-// TestFilterNothing: a filter that nothing can pass is no error.
+// TestFilterNothing: what nothing can pass is an error, since it would prove nothing; a name that no function
+// has is told.
 func TestFilterNothing(t *testing.T) {
-	for _, expr := range []string{"cpu == 0 && cpu == 1", "CPU == 0 && CPU == 1", "pid == 1 && pid == 2"} {
-		tr, err := openWith(ipitrace.Options{Filter: mustFilter(t, expr)}, tuned)
-		if err != nil {
-			ipitest.FailOrSkip(t, fmt.Errorf("%s: %w", expr, err), Check)
+	other := ipi.MakeCPUs(victim)
+	for _, test := range []struct {
+		expr string
+		opts ipitrace.Options
+		err  string
+	}{
+		{"cpu == 0 && cpu == 1", ipitrace.Options{}, "are interrupted"},
+		{"cpu & CPUS{0}", ipitrace.Options{Victims: other}, "are interrupted"},
+		{"CPU == 0 && CPU == 1", ipitrace.Options{}, "interrupt others"},
+		{"CPU & CPUS{0}", ipitrace.Options{Senders: other}, "interrupt others"},
+		{"pid == 1 && pid == 2", ipitrace.Options{}, "processes or threads"},
+		{"tgid == 1 && tgid == 2", ipitrace.Options{}, "processes or threads"},
+		{"cause == do_sync_cor || cause != ipi_sync_core && cause ~ \"do_sync_x\"", ipitrace.Options{}, ""},
+	} {
+		test.opts.Filter = mustFilter(t, test.expr)
+		tr, err := openWith(test.opts, tuned)
+		if test.err != "" {
+			if err == nil || !strings.Contains(err.Error(), test.err) {
+				t.Errorf("%s: %v", test.expr, err)
+			}
+			continue
 		}
-		if s, err := tr.Close(); err != nil || len(s.Rows) > 0 {
-			t.Errorf("%s: %v, rows %v", expr, err, s.Rows)
+		if err != nil {
+			ipitest.FailOrSkip(t, fmt.Errorf("%s: %w", test.expr, err), Check)
+		}
+		closed(t, tr)
+		said := strings.Join(tr.Missing(), " ")
+		if !strings.Contains(said, "compares with do_sync_cor,") || strings.Contains(said, "ipi_sync_core") || strings.Contains(said, "do_sync_x") {
+			t.Errorf("missing %q", said)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
 // names turns what the kernel has as numbers into names, and remembers them: a process
@@ -22,8 +23,12 @@ type process struct {
 	comm string
 }
 
-func newNames() names {
-	return names{ipinames.New(), make(map[process]bool), cgroups{paths: make(map[uint64]string)}}
+// newNames names by the table that read returns; nil: by that of the kernel.
+func newNames(read func() (*kallsyms.Table, error)) names {
+	if read == nil {
+		read = kallsyms.Read
+	}
+	return names{ipinames.From(read), make(map[process]bool), cgroups{paths: make(map[uint64]string)}}
 }
 
 // cause names the function that the victim runs, and from that the kind.

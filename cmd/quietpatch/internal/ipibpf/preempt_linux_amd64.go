@@ -9,9 +9,6 @@ import (
 
 // findPreemptCount returns where preempt_count is, for __per_cpu_offset to be added.
 func (t *Tracer) findPreemptCount() (uint64, error) {
-	if t.tuning.byEvents {
-		return 0, errNoCount
-	}
 	addr := t.names.Address(countingFunction)
 	if addr == 0 {
 		return 0, fmt.Errorf("%w: there is no function %s", errNoCount, countingFunction)

@@ -56,9 +56,10 @@ func TestPreemptFound(t *testing.T) {
 // thread that it interrupts. irq_work wakes a thread on the victim.
 func TestIRQWorkWakes(t *testing.T) {
 	const n = 100
-	for _, events := range []bool{false, true} {
+	for _, symbols := range []func() (*kallsyms.Table, error){nil, hideSymbols} {
+		events := symbols != nil
 		opts := rig.Options(t, ipitrace.Options{NoCost: true, TGIDs: []int32{int32(os.Getpid()), 0}})
-		tr, err := openWith(opts, tuning{kprobes: tuned.kprobes, byEvents: events})
+		tr, err := openWith(opts, tuning{kprobes: tuned.kprobes, symbols: symbols})
 		if err != nil {
 			t.Fatal(err)
 		}

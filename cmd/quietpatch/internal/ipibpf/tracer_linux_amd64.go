@@ -54,18 +54,20 @@ type tuning struct {
 	rows    uint32 // of the kernel's table, if it is to be smaller than the object says
 	kprobes bool   // where they can be used, even if there are raw tracepoints
 
-	byEvents bool // as if it were not known where preempt_count is
+	symbols func() (*kallsyms.Table, error) // nil: those of the kernel
 }
 
 // Open loads the programs and starts to count.
 func Open(opts ipitrace.Options) (*Tracer, error) { return openWith(opts, tuning{}) }
 
 func openWith(opts ipitrace.Options, tuning tuning) (*Tracer, error) {
-	t := &Tracer{opts: opts, tuning: tuning, names: newNames(), cpus: possibleCPUs()}
+	t := &Tracer{opts: opts, tuning: tuning, names: newNames(tuning.symbols), cpus: possibleCPUs()}
 	if err := t.narrow(); err != nil {
 		return nil, err
 	}
+	t.lacksNames()
 	if err := t.load(); err != nil {
+		t.shut()
 		return nil, explain(err)
 	}
 	if err := t.attach(); err != nil {
@@ -102,7 +104,36 @@ func (t *Tracer) narrow() error {
 		t.plan.sets.Senders = t.plan.sets.Senders.And(t.opts.Senders)
 	}
 	t.opts.Victims, t.opts.Senders = t.plan.sets.Targets, t.plan.sets.Senders
+	for _, name := range t.plan.unknown {
+		t.lacks(fmt.Sprintf("The filter compares with %s, but no function of the kernel is called so now.", name))
+	}
+	return t.isVacuous()
+}
+
+// isVacuous is an error if nothing at all can be counted, as it would prove nothing.
+func (t *Tracer) isVacuous() error {
+	for _, set := range []struct {
+		cpus ipi.CPUs
+		what string
+	}{{t.opts.Victims, "are interrupted"}, {t.opts.Senders, "interrupt others"}} {
+		if set.cpus.And(ipi.Below(t.cpus)).Len() == 0 {
+			return fmt.Errorf("no CPU is left of those that %s: options and filter together exclude all of %v, which this machine can have", set.what, ipi.Below(t.cpus))
+		}
+	}
+	if s := &t.plan.sets; s.TGIDs != nil && len(s.TGIDs) == 0 || s.PIDs != nil && len(s.PIDs) == 0 {
+		return errors.New("the filter excludes all processes or threads")
+	}
 	return nil
+}
+
+// lacksNames says what cannot be told for want of names.
+func (t *Tracer) lacksNames() {
+	if t.names.Table() == nil {
+		t.lacks(hidden)
+	}
+	if f := checkCgroups(); !f.OK {
+		t.lacks(fmt.Sprintf("The cgroups of senders are not known: %s, %s.", f.Name, f.Why))
+	}
 }
 
 // load makes the maps and programs, with the sets written into them.
