@@ -15,7 +15,8 @@ func bytesOf(s string) io.Reader { return strings.NewReader(s) }
 // threads or causes.
 func TestKernelFilters(t *testing.T) {
 	const cpus = 8
-	one, many, queue, run, timer, work := &events[0], &events[1], &events[2], &events[12], &events[7], &events[3]
+	one, many, queue := eventOf(t, "ipi/ipi_send_cpu"), eventOf(t, "ipi/ipi_send_cpumask"), eventOf(t, "csd/csd_queue_cpu")
+	run, timer, work := eventOf(t, "csd/csd_function_entry"), eventOf(t, "irq_vectors/local_timer_exit"), eventOf(t, "workqueue/workqueue_queue_work")
 	for _, test := range []struct {
 		victims, senders ipi.CPUs
 		filter           string

@@ -62,7 +62,7 @@ func TestFormatErrors(t *testing.T) {
 
 // TestEventFormats: an event whose fields have other names or sizes is refused, with their names.
 func TestEventFormats(t *testing.T) {
-	e := &events[0]
+	e := eventOf(t, "ipi/ipi_send_cpu")
 	if err := newDecoder().add(e, []byte(sendOneFormat)); err != nil {
 		t.Fatal(err)
 	}

@@ -76,6 +76,17 @@ func recordedDecoder(t testing.TB, formats map[string][]byte) (layout, *decoder)
 	return l, d
 }
 
+func eventOf(t testing.TB, name string) *event {
+	t.Helper()
+	for i := range events {
+		if events[i].name == name {
+			return &events[i]
+		}
+	}
+	t.Fatalf("no event %s", name)
+	return nil
+}
+
 func recordedSymbols() (*kallsyms.Table, error) {
 	text, err := os.ReadFile(symbolsFile)
 	if err != nil {
