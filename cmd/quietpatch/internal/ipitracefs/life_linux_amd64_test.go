@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -131,5 +132,22 @@ func TestStale(t *testing.T) {
 	removeStale(root)
 	if err := young.remove(); err != nil {
 		t.Errorf("what is in use was removed: %v", err)
+	}
+}
+
+// TestAt: a snapshot is of the moment up to which it was counted, not of the end of the stop.
+func TestAt(t *testing.T) {
+	tr := open(t, ipitrace.Options{})
+	start := time.Now() // counting has begun a bit before
+	time.Sleep(50 * time.Millisecond)
+	least := time.Since(start)
+	s, err := tr.Read()
+	if err != nil || s.At < least || s.At > time.Since(start)+time.Second {
+		t.Errorf("read at %v, %v; %v since the start", s.At, err, least)
+	}
+	least = time.Since(start)
+	last := closed(t, tr)
+	if want := time.Duration(tr.count.until - tr.count.from); last.At != want || last.At < least {
+		t.Errorf("closed at %v, counted %v; %v since the start", last.At, want, least)
 	}
 }

@@ -160,7 +160,8 @@ func (t *Tracer) Read() (ipi.Snapshot, error) {
 // snapshot counts up to a time and makes a new snapshot.
 func (t *Tracer) snapshot(until uint64) error {
 	err := errors.Join(t.readUntil(until), t.err)
-	s := t.count.snapshot(time.Since(t.start))
+	// To stop takes a while, in which nothing is counted.
+	s := t.count.snapshot(time.Duration(min(until, t.count.until) - t.count.from))
 	s.SelfIPIs += t.self
 	lost, lostErr := t.buffers.lost()
 	s.Lost = lost

@@ -26,7 +26,6 @@ type Tracer struct {
 	buffers buffers
 	count   *counter
 	missing []string
-	start   time.Time
 	self    uint64 // IPIs of start and stop that no event has seen
 	last    ipi.Snapshot
 	err     error // of reading, the first
@@ -72,7 +71,6 @@ func openWith(opts ipitrace.Options, tune tuning) (*Tracer, error) {
 	if err != nil {
 		return nil, errors.Join(err, t.shut())
 	}
-	t.start = time.Now()
 	go t.run(tune.interval)
 	return t, nil
 }
