@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
@@ -109,6 +110,7 @@ func (t *Tracer) attach() error {
 	if t.watchesSelf() {
 		err = t.coll.Variables["self_tgid"].Set(uint32(0))
 	}
+	t.start = time.Now()
 	return errors.Join(err, t.coll.Variables["counting"].Set(uint32(1)))
 }
 

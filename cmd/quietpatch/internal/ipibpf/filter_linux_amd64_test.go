@@ -103,11 +103,7 @@ func newJudge(t *testing.T, p program) judge {
 
 func (j judge) passes(t *testing.T, e *sent) bool {
 	t.Helper()
-	type slot struct {
-		Key                         rawKey
-		State, Late, Judged, Passed uint32
-	}
-	list := make([]slot, j.cpus)
+	list := make([]rawSlot, j.cpus)
 	for i := range list {
 		list[i].Key = e.key
 	}

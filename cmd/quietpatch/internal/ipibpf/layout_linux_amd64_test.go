@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
+// rawSlot is struct slot.
+type rawSlot struct {
+	Key                         rawKey
+	State, Late, Judged, Passed uint32
+}
+
 // TestLayout compares the structures with those of the object: sizes, order and
 // offsets of all fields.
 func TestLayout(t *testing.T) {
@@ -28,6 +34,7 @@ func TestLayout(t *testing.T) {
 		{spec.Maps["rows"].Value, rawValue{}},
 		{spec.Maps["costs"].Key, rawCostKey{}},
 		{spec.Maps["costs"].Value, rawCost{}},
+		{spec.Maps["slots"].Value, rawSlot{}},
 		{spec.Maps["interrupted"].Key, rawThreadKey{}},
 		{spec.Maps["interrupted"].Value, rawCost{}},
 		{element(t, spec, "filter"), rawStep{}},

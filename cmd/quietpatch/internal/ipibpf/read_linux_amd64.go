@@ -27,6 +27,9 @@ func (t *Tracer) Read() (ipi.Snapshot, error) {
 // read makes a new snapshot.
 func (t *Tracer) read() error {
 	s := ipi.Snapshot{At: time.Since(t.start)}
+	if t.closed {
+		s.At = t.took
+	}
 	keys, values, err := entries[rawKey, rawValue](t.coll.Maps["rows"])
 	if err != nil {
 		return fmt.Errorf("table of rows: %w", err)
@@ -94,13 +97,6 @@ func (t *Tracer) missed() (sum uint64, err error) {
 	return sum, nil
 }
 
-// costKey is what the victim knows of an interrupt.
-type costKey struct {
-	cpu   int
-	kind  ipi.Kind
-	cause string
-}
-
 // costs are sums, for each cause on each victim.
 func (t *Tracer) costs() (map[costKey]rawCost, error) {
 	keys, values, err := entries[rawCostKey, rawCost](t.coll.Maps["costs"])
@@ -137,23 +133,7 @@ func (t *Tracer) rows(keys []rawKey, values []rawValue, costs map[costKey]rawCos
 		rows[at].IPIs += values[i].IPIs
 		rows[at].Queued += values[i].Queued
 	}
-	for i := range rows {
-		r := &rows[i]
-		k := costKey{r.CPU, r.Kind, r.Cause}
-		if t.averages && r.Kind == ipi.TLB {
-			k.kind = ipi.Call
-		}
-		if t.averages || r.Kind == ipi.IRQWork { // one interrupt does all irq_work that waits
-			k.cause = ""
-		}
-		if c := costs[k]; c.Runs > 0 {
-			units := r.Queued // calls without an interrupt of their own run in that of another
-			if units == 0 {
-				units = r.IPIs
-			}
-			r.CostNS = uint64(float64(c.NS) / float64(c.Runs) * float64(units))
-		}
-	}
+	t.spent.share(rows, costs, t.averages)
 	return rows
 }
 

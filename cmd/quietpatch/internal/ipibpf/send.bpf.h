@@ -154,12 +154,27 @@ static long each_word(u32 i, struct walk *w)
 	return 0;
 }
 
+/* any_word looks for a victim. What cannot be read is for each_word to say. */
+static long any_word(u32 i, struct walk *w)
+{
+	u64 word = ~0ull;
+
+	if (i >= WORDS || !victims[i])
+		return 0;
+	bpf_probe_read_kernel(&word, sizeof(word), w->mask + i);
+	w->first = (word & victims[i]) != 0;
+	return w->first;
+}
+
 inline_always int sends_many(void *ctx, const u64 *mask)
 {
 	struct walk w = {.mask = mask};
 
-	if (!sends())
+	if (!words || !sends())
 		return 0;
+	bpf_loop(words, any_word, &w, 0);
+	if (!w.first)
+		return 0; /* it is not worth looking who sends */
 	w.slot = slot_of_ipi(ctx, 1);
 	if (!w.slot)
 		return 0;
@@ -168,8 +183,7 @@ inline_always int sends_many(void *ctx, const u64 *mask)
 		w.record.many = 1;
 		bpf_loop(mask_words, each_mask_word, &w.record, 0);
 	}
-	if (words)
-		bpf_loop(words, each_word, &w, 0);
+	bpf_loop(words, each_word, &w, 0);
 	w.slot->late = 0;
 	w.slot->state = SLOT_EMPTY;
 	return 0;

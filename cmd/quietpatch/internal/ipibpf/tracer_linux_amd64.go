@@ -40,6 +40,8 @@ type Tracer struct {
 	links        []link.Link // in the order of hooks
 	counters     int         // so many of them count IPIs
 	start        time.Time
+	took         time.Duration // from there to the end of counting
+	spent        spent
 	names        names
 	self         uint64 // IPIs of start and stop that the programs could not see
 	lookErr      error
@@ -74,7 +76,6 @@ func openWith(opts ipitrace.Options, tuning tuning) (*Tracer, error) {
 		t.shut()
 		return nil, err
 	}
-	t.start = time.Now()
 	return t, nil
 }
 
@@ -319,6 +320,7 @@ func (t *Tracer) Close() (ipi.Snapshot, error) {
 	}
 	t.closed = true
 	err := t.coll.Variables["counting"].Set(uint32(0))
+	t.took = time.Since(t.start)
 	err = errors.Join(err, t.markSelf(), t.detach(), t.read())
 	t.shut()
 	return t.last, err

@@ -28,6 +28,8 @@ inline_always void pay(struct cpu *c, u64 now)
 	struct cost_key k = {.func = c->func, .cpu = bpf_get_smp_processor_id(), .kind = c->cost_kind};
 	struct cost first = {}, *v;
 
+	if (!counting)
+		return;
 	v = bpf_map_lookup_elem(&costs, &k);
 	if (!v) {
 		bpf_map_update_elem(&costs, &k, &first, BPF_NOEXIST);
@@ -37,7 +39,7 @@ inline_always void pay(struct cpu *c, u64 now)
 		v->runs++;
 		v->ns += now - c->since;
 	}
-	if (with_interrupted && counting)
+	if (with_interrupted)
 		interrupts(&k, now - c->since);
 }
 
