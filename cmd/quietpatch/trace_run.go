@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -98,7 +99,7 @@ func (r *tracing) load(program []string) error {
 	}
 	r.options.Watch.TGIDs = append(r.options.Watch.TGIDs, int32(r.child.PID))
 	r.options.Watch.Follow = true
-	r.options.Notes = append(r.options.Notes, fmt.Sprintf("watched is what %q sends (process %d), and all that it starts", program, r.child.PID))
+	r.options.Notes = append(r.options.Notes, fmt.Sprintf("the program is %q, process %d; watched is what it sends and all that it starts", program, r.child.PID))
 	return nil
 }
 
@@ -117,9 +118,9 @@ func (r *tracing) run() (report *ipireport.Report, endChild func(), err error) {
 	r.sayWatching(session)
 	endChild = r.letGo(end)
 	live := r.live()
-	err = session.Run(ctx, r.flags.interval, live.show)
+	err = session.Run(ctx, r.flags.interval, live.Show)
 	report, stopped := session.Stop()
-	return report, endChild, errors.Join(err, live.clear(), stopped, endServer())
+	return report, endChild, errors.Join(err, live.Clear(), stopped, endServer())
 }
 
 // sayWatching tells scripts, too, that what happens from now on is counted.
@@ -198,37 +199,18 @@ func (r *tracing) cleanUp() error {
 	return errors.Join(errs...)
 }
 
-// A traceLive shows on standard error what happens. Where that is no terminal it says
-// something every 10 seconds only, and nothing beside a program with output of its own.
-type traceLive struct {
-	live  *ipireport.Live
-	every time.Duration
-	last  time.Duration
-}
-
-func (r *tracing) live() *traceLive {
-	if r.child != nil {
-		return &traceLive{}
-	}
+// live shows on standard error what happens. Where that is no terminal it says something
+// every 10 seconds only, and nothing beside a program with output of its own.
+func (r *tracing) live() *ipireport.Live {
 	w := r.cmd.ErrOrStderr()
+	if r.child != nil {
+		w = io.Discard
+	}
 	o := r.flags.out.options(0)
 	if isTerminal(w) {
-		return &traceLive{live: ipireport.NewLive(w, o, func() (int, int) { return terminalSize(w) })}
+		return ipireport.NewLive(w, o, func() (int, int) { return terminalSize(w) })
 	}
-	return &traceLive{live: ipireport.NewLive(w, o, nil), every: 10 * time.Second}
-}
-
-func (l *traceLive) show(s ipireport.Step, r *ipireport.Report) error {
-	if l.live == nil || s.To-l.last < l.every {
-		return nil
-	}
-	l.last = s.To
-	return l.live.Show(s, r)
-}
-
-func (l *traceLive) clear() error {
-	if l.live == nil {
-		return nil
-	}
-	return l.live.Clear()
+	live := ipireport.NewLive(w, o, nil)
+	live.Every = 10 * time.Second
+	return live
 }

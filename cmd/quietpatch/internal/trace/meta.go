@@ -20,7 +20,17 @@ func newMeta(o Options, t ipitrace.Tracer) ipireport.Meta {
 		Filter:  o.Filter,
 		Mode:    t.Mode(),
 		Notes:   append(append([]string{}, o.Notes...), t.Missing()...),
+		PIDs:    pids(o.Watch.TGIDs),
+		Follow:  o.Watch.Follow,
+		Planned: o.Planned,
 	}
+}
+
+func pids(tgids []int32) (out []int) {
+	for _, n := range tgids {
+		out = append(out, int(n))
+	}
+	return out
 }
 
 // version is that of the module, as the Go command has put it into the program.
