@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
@@ -35,19 +34,11 @@ type counter struct {
 	rows        map[ipi.Key]*value
 	costs       map[costKey]*cost
 	interrupted map[ipi.Interrupted]*cost
+	rowsMax     int  // of rows, and of interrupted
+	merged      bool // there were more
 	selfIPIs    uint64
 	handler     uint64 // of IPIs for calls, as the last one said; all ones: not known yet
 }
-
-type value struct{ ipis, queued uint64 }
-
-type costKey struct {
-	cpu   int
-	kind  ipi.Kind
-	cause string
-}
-
-type cost struct{ runs, ns uint64 }
 
 // cpuState is what one CPU is doing.
 type cpuState struct {
@@ -94,6 +85,7 @@ func newCounter(opts ipitrace.Options, t *tasks) *counter {
 		names: ipinames.New(), tasks: t, stacks: newStacks(), self: self{tids: make(map[int32]bool)},
 		cpus: make(map[int]*cpuState), works: make(map[uint64]who), running: make(map[int32]run),
 		rows: make(map[ipi.Key]*value), costs: make(map[costKey]*cost), interrupted: make(map[ipi.Interrupted]*cost),
+		rowsMax: rowsMax,
 	}
 }
 
@@ -162,7 +154,7 @@ func (c *counter) one(r *record) {
 	case timerEnters, timerLeaves:
 		s.timer = r.what == timerEnters
 	case taskNew, taskRenamed, taskEnds:
-		c.tasks.note(r)
+		c.forget(c.tasks.note(r))
 		if r.what == taskNew {
 			c.self.note(r)
 			c.follow(r)
@@ -171,19 +163,6 @@ func (c *counter) one(r *record) {
 		c.self.tids[r.pid] = true
 	case gap:
 		c.gap(r)
-	}
-}
-
-// follow notes a process that is new: it is asked for if the one that starts it is. A number that was
-// asked for may belong to another process now.
-func (c *counter) follow(r *record) {
-	if !c.opts.Follow || c.tgids == nil || r.work&cloneThread != 0 {
-		return
-	}
-	if child := int32(r.target); c.tgids[c.tasks.ask(r.pid).tgid] {
-		c.tgids[child] = true
-	} else {
-		delete(c.tgids, child)
 	}
 }
 
@@ -268,15 +247,10 @@ func (c *counter) count(slot *slot, r *record, rec *ipifilter.Record, ipis, queu
 	if !c.counting(r) || !c.full.Match(rec) || !c.wanted(slot, r) {
 		return
 	}
-	k := ipi.Key{
+	v := c.row(ipi.Key{
 		CPU: rec.Target, Kind: rec.Kind, Cause: slot.cause,
 		Sender: slot.who.sender, Origin: slot.who.origin, StackID: slot.stack,
-	}
-	v := c.rows[k]
-	if v == nil {
-		v = &value{}
-		c.rows[k] = v
-	}
+	})
 	v.ipis += ipis
 	v.queued += queued
 }
@@ -323,47 +297,5 @@ func (c *counter) pay(s *cpuState, r *record) {
 	if !c.opts.Interrupted {
 		return
 	}
-	sender, _ := c.tasks.sender(s.pid)
-	addCost(c.interrupted, ipi.Interrupted{
-		CPU: r.cpu, Kind: s.kind, Cause: s.cause,
-		PID: sender.PID, TID: sender.TID, Comm: sender.Comm, Thread: sender.Thread,
-	}, r.ts-s.since)
-}
-
-func addCost[K comparable](sums map[K]*cost, k K, ns uint64) {
-	sum := sums[k]
-	if sum == nil {
-		sum = &cost{}
-		sums[k] = sum
-	}
-	sum.runs++
-	sum.ns += ns
-}
-
-// snapshot returns what was counted; lost and the moment are for the caller to say.
-func (c *counter) snapshot(at time.Duration) ipi.Snapshot {
-	s := ipi.Snapshot{At: at, SelfIPIs: c.selfIPIs}
-	for k, v := range c.rows {
-		row := ipi.Row{Key: k, IPIs: v.ipis, Queued: v.queued, Remedy: c.names.Remedy(k)}
-		per := costKey{k.CPU, k.Kind, k.Cause}
-		if k.Kind == ipi.IRQWork {
-			per.cause = "" // one interrupt does all irq_work that waits
-		}
-		if sum := c.costs[per]; sum != nil && !c.opts.NoCost {
-			units := v.queued // calls without an interrupt of their own run in that of another
-			if units == 0 {
-				units = v.ipis
-			}
-			row.CostNS = uint64(float64(sum.ns) / float64(sum.runs) * float64(units))
-		}
-		s.Rows = append(s.Rows, row)
-	}
-	for i, sum := range c.interrupted {
-		i.Runs, i.CostNS = sum.runs, sum.ns
-		s.Interrupted = append(s.Interrupted, i)
-	}
-	if c.opts.Stacks {
-		s.Stacks = c.stacks.all(c.names)
-	}
-	return s
+	c.interrupt(r.cpu, s, r.ts-s.since)
 }

@@ -266,34 +266,6 @@ func TestWanted(t *testing.T) {
 	}
 }
 
-// TestFollowed: who is started by a process that was asked for is, too, but not who gets its number later.
-func TestFollowed(t *testing.T) {
-	starts := func(ts uint64, pid int32, child int, flags uint64) record {
-		return record{ts: ts, pid: pid, what: taskNew, target: child, comm: "x", work: flags}
-	}
-	records := slices.Concat([]record{
-		starts(1, 10, 40, 0), starts(2, 40, 41, cloneThread), starts(3, 41, 42, 0), // a child, its thread, its child
-		starts(4, 30, 50, 0), starts(5, 50, 51, 0),
-	}, sends(10, 0, 42, 0, syncCore, 1), sends(20, 0, 41, 0, syncCore, 1), sends(30, 0, 51, 0, syncCore, 1), []record{
-		{ts: 35, pid: 42, what: workQueued, work: 77, addr: netstamp}, {ts: 36, cpu: 1, pid: 20, what: workStarts, work: 77, addr: netstamp},
-	}, sends(37, 1, 20, 0, syncCore, 3), []record{
-		{ts: 40, pid: 42, what: taskEnds, target: 42, comm: "x"}, starts(41, 30, 42, 0), starts(42, 42, 43, 0),
-	}, sends(50, 0, 42, 0, flush, 1), sends(60, 0, 43, 0, flush, 1))
-	for _, test := range []struct {
-		follow bool
-		want   []string
-	}{{false, nil}, {true, []string{
-		"cpu1 call do_sync_core 1/1 pid 40 x||||", "cpu1 call do_sync_core 1/1 pid 42 x||||",
-		"cpu3 call do_sync_core 1/1 pid 42 x|||workqueue netstamp_clear|kworker/0:1",
-	}}} {
-		c := smallCounter(ipitrace.Options{TGIDs: []int32{10}, Follow: test.follow})
-		c.add(slices.Clone(records))
-		if got := told(c); !slices.Equal(got, test.want) {
-			t.Errorf("follow %v:\n got %q\nwant %q", test.follow, got, test.want)
-		}
-	}
-}
-
 // TestFilterOfBlamed: a filter looks at the one who is to blame, and at the cause of the IPI.
 func TestFilterOfBlamed(t *testing.T) {
 	records := slices.Concat([]record{
@@ -364,45 +336,5 @@ func TestStackOrigins(t *testing.T) {
 		if s := c.snapshot(0); len(s.Stacks[s.Rows[0].StackID]) != len(test.stack) {
 			t.Errorf("stacks: %q", s.Stacks)
 		}
-	}
-}
-
-// TestCost: the first function of an interrupt pays for entering it, the last one for leaving it;
-// what an idle CPU runs without an interrupt costs nothing.
-func TestCost(t *testing.T) {
-	c := smallCounter(ipitrace.Options{Interrupted: true})
-	onVictim := func(ts uint64, w what, function uint64) record {
-		return record{ts: ts, cpu: 1, pid: 30, what: w, kind: ipi.Call, addr: function, flags: flagHardirq}
-	}
-	c.add(slices.Concat(sends(10, 0, 10, 0, syncCore, 1), sends(20, 0, 10, 0, flush, 1), []record{
-		onVictim(100, enters, 0), onVictim(110, callRuns, syncCore), onVictim(150, callRuns, flush), onVictim(157, leaves, 0),
-		onVictim(200, callRuns, flush), onVictim(300, leaves, 0),
-	}))
-	costs := make(map[string]uint64)
-	for _, r := range c.snapshot(0).Rows {
-		costs[r.Cause] = r.CostNS
-	}
-	if costs["do_sync_core"] != 50 || costs["flush_tlb_func"] != 7 {
-		t.Errorf("got %v", costs)
-	}
-	for _, i := range c.snapshot(0).Interrupted {
-		if i.PID != 30 || i.Runs != 1 || i.CostNS != costs[i.Cause] || i.Cause == "flush_tlb_func" != (i.Kind == ipi.TLB) {
-			t.Errorf("interrupted: %+v", i)
-		}
-	}
-}
-
-// TestBounds: nothing grows for ever.
-func TestBounds(t *testing.T) {
-	c := smallCounter(ipitrace.Options{})
-	for i := range 3 * endedMax {
-		pid := int32(1000 + i)
-		c.add([]record{
-			{ts: 1, pid: 10, what: workQueued, work: uint64(i)}, {ts: 2, pid: 10, what: taskNew, target: int(pid), comm: "x"},
-			{ts: 3, pid: pid, what: taskEnds, target: int(pid), comm: "x"},
-		})
-	}
-	if len(c.works) > worksMax || len(c.tasks.threads) > 2*endedMax {
-		t.Errorf("%d work items, %d threads", len(c.works), len(c.tasks.threads))
 	}
 }

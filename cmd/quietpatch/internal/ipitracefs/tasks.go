@@ -85,8 +85,8 @@ func (t *tasks) foresee(records []record) {
 	}
 }
 
-// note takes a record about a task.
-func (t *tasks) note(r *record) {
+// note takes a record about a task. It returns those that have ended and are now forgotten.
+func (t *tasks) note(r *record) (forgotten []int32) {
 	switch r.what {
 	case taskNew:
 		if known := t.threads[int32(r.target)]; known == nil || known.ended || !known.asked {
@@ -102,11 +102,13 @@ func (t *tasks) note(r *record) {
 			for _, pid := range t.ended[:endedMax/2] {
 				if known := t.threads[pid]; known != nil && known.ended {
 					delete(t.threads, pid)
+					forgotten = append(forgotten, pid)
 				}
 			}
 			t.ended = append(t.ended[:0], t.ended[endedMax/2:]...)
 		}
 	}
+	return forgotten
 }
 
 func (t *tasks) born(r *record) {

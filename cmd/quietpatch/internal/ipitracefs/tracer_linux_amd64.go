@@ -195,5 +195,13 @@ func eventError(e *event, err error) error {
 // Mode names the means.
 func (t *Tracer) Mode() string { return "tracefs, ring buffer" }
 
-// Missing says what is not seen.
-func (t *Tracer) Missing() []string { return slices.Clone(t.missing) }
+// Missing says what is not seen. What is known only later is in it then.
+func (t *Tracer) Missing() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	missing := slices.Clone(t.missing)
+	if t.count != nil && t.count.merged {
+		missing = append(missing, fmt.Sprintf("There are more than %d different rows: what came later has no process and no origin.", t.count.rowsMax))
+	}
+	return missing
+}
