@@ -14,6 +14,8 @@ const (
 	rowsMax = 200_000
 	// slicesMax bounds the timeline; two neighbours become one when there are more.
 	slicesMax = 256
+	// lanesMax bounds what all slices have: CPUs and kinds that got IPIs in each.
+	lanesMax = 1 << 20
 	// stacksMax bounds the stacks that are remembered.
 	stacksMax = 100_000
 )
@@ -35,6 +37,7 @@ type Collector struct {
 	folded   uint64
 	broken   string
 	rowsMax  int
+	lanesMax int
 	// interrupted has as many rows as rows has, at most.
 	interrupted map[interruptedKey]*ipi.Interrupted
 }
@@ -42,7 +45,7 @@ type Collector struct {
 // NewCollector returns one that has seen nothing.
 func NewCollector(meta Meta) *Collector {
 	return &Collector{
-		meta: meta, rows: map[ipi.Key]*ipi.Row{}, stacks: map[int32][]string{}, rowsMax: rowsMax,
+		meta: meta, rows: map[ipi.Key]*ipi.Row{}, stacks: map[int32][]string{}, rowsMax: rowsMax, lanesMax: lanesMax,
 		interrupted: map[interruptedKey]*ipi.Interrupted{},
 	}
 }
@@ -232,7 +235,11 @@ func (c *Collector) addSlice(s Slice) {
 		return
 	}
 	c.slices = append(c.slices, s)
-	if len(c.slices) <= slicesMax {
+	lanes := 0
+	for i := range c.slices {
+		lanes += len(c.slices[i].IPIs)
+	}
+	if len(c.slices) <= slicesMax && lanes <= c.lanesMax {
 		return
 	}
 	half := make([]Slice, 0, slicesMax)

@@ -21,9 +21,7 @@ import (
 const (
 	recordFormat  = "quietpatch-trace"
 	recordVersion = 1
-	recordRows    = 1000     // and as many stacks and threads of a line, when written
-	recordLineMax = 32 << 20 // bytes, when read
-	snapshotMax   = 1 << 20  // rows of a snapshot, and threads, when read
+	recordRows    = 1000 // and as many stacks and threads of a line, when written
 )
 
 type recordHead struct {
@@ -96,10 +94,12 @@ func victim(cpu int, kind ipi.Kind) (ipi.Kind, error) {
 	if cpu < 0 || cpu >= ipi.CPUsMax {
 		return "", fmt.Errorf("expected a CPU from 0 to %d, found %d", ipi.CPUsMax-1, cpu)
 	}
-	if !slices.Contains(ipi.Kinds(), kind) {
-		kind = ipi.Other // of a newer version
+	for _, k := range ipi.Kinds() {
+		if k == kind {
+			return k, nil
+		}
 	}
-	return kind, nil
+	return ipi.Other, nil // of a newer version
 }
 
 func (x *recordRow) row() (ipi.Row, error) {
@@ -201,14 +201,16 @@ var ErrTruncated = errors.New("the file ends before the record does: the run was
 // ReadRecord reads a record. If it is damaged or cut off, the collector has what could be read,
 // its report says so, and the error is a *[RecordError]. The collector is nil if it is no
 // record at all.
-func ReadRecord(r io.Reader) (*Collector, error) { return readRecord(r, snapshotMax) }
+func ReadRecord(r io.Reader) (*Collector, error) {
+	return readRecord(r, recordLimits{rows: snapshotMax, names: namesMax})
+}
 
-func readRecord(r io.Reader, snapshotMax int) (*Collector, error) {
+func readRecord(r io.Reader, limits recordLimits) (*Collector, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, &RecordError{Line: 1, Err: fmt.Errorf("expected a record of quietpatch trace (gzip), found something else: %w", err)}
 	}
-	p := recordReader{in: bufio.NewReaderSize(z, 64<<10), max: snapshotMax}
+	p := recordReader{in: bufio.NewReaderSize(z, 64<<10), max: limits.rows, names: newNames(limits.names)}
 	c, err := p.head()
 	if err != nil {
 		return nil, &RecordError{Line: max(p.line, 1), Err: err}
@@ -232,11 +234,12 @@ type recordReader struct {
 	snapshots int
 	open      *Step // the snapshot of which more lines are to come
 	max       int   // rows of a snapshot, and threads
+	names     names
 }
 
 func (p *recordReader) head() (*Collector, error) {
 	var h recordHead
-	if err := p.read(&h); err != nil {
+	if err := p.read(&h, recordHeadMax); err != nil {
 		return nil, err
 	}
 	if h.Format != recordFormat {
@@ -248,14 +251,14 @@ func (p *recordReader) head() (*Collector, error) {
 	return NewCollector(h.Meta), nil
 }
 
-// read decodes one line.
-func (p *recordReader) read(to any) error {
+// read decodes one line, of so many bytes at most.
+func (p *recordReader) read(to any, most int) error {
 	p.line++
 	var text []byte
 	for {
 		part, err := p.in.ReadSlice('\n')
-		if len(text)+len(part) > recordLineMax {
-			return fmt.Errorf("expected at most %d bytes in a line", recordLineMax)
+		if len(text)+len(part) > most {
+			return fmt.Errorf("expected at most %d bytes in a line", most)
 		}
 		text = append(text, part...)
 		if err == nil {
@@ -268,6 +271,9 @@ func (p *recordReader) read(to any) error {
 			return fmt.Errorf("the file is damaged: %w", err)
 		}
 	}
+	if err := boundItems(text); err != nil {
+		return err
+	}
 	if err := json.Unmarshal(bytes.TrimSpace(text), to); err != nil {
 		return fmt.Errorf("expected an object of JSON: %w", err)
 	}
@@ -277,7 +283,7 @@ func (p *recordReader) read(to any) error {
 // next reads one line, and hands a snapshot that is whole to the collector.
 func (p *recordReader) next(c *Collector) (end bool, err error) {
 	var l recordLine
-	if err := p.read(&l); err != nil {
+	if err := p.read(&l, recordLineMax); err != nil {
 		return false, err
 	}
 	if l.End {
@@ -293,6 +299,9 @@ func (p *recordReader) next(c *Collector) (end bool, err error) {
 		p.open = &Step{From: c.now, Stacks: map[int32][]string{}}
 	}
 	if err := p.add(&l); err != nil {
+		return false, err
+	}
+	if err := p.names.bound(c, p.open); err != nil {
 		return false, err
 	}
 	if !l.More {
@@ -317,9 +326,11 @@ func (p *recordReader) add(l *recordLine) error {
 		if err != nil {
 			return fmt.Errorf("row %d: %w", i+1, err)
 		}
+		p.names.keepRow(&row)
 		s.Rows = append(s.Rows, row)
 	}
 	for id, frames := range l.Stacks {
+		p.names.keepStack(frames)
 		s.Stacks[id] = frames
 	}
 	if len(s.Interrupted)+len(l.Interrupted) > p.max {
@@ -331,6 +342,7 @@ func (p *recordReader) add(l *recordLine) error {
 		if x.Kind, err = victim(x.CPU, x.Kind); err != nil {
 			return fmt.Errorf("interrupted thread %d: %w", i+1, err)
 		}
+		p.names.keepThread(&x)
 		s.Interrupted = append(s.Interrupted, x)
 	}
 	return nil

@@ -241,7 +241,7 @@ func TestRecordBounds(t *testing.T) {
 		{[]string{`{"more":true,` + rows + `}`, `{` + rows + `}`}, "line 3: expected at most 3 rows in a snapshot"},
 		{[]string{`{"more":true,` + threads + `}`, `{` + threads + `}`}, "line 3: expected at most 3 interrupted threads in a snapshot"},
 	} {
-		_, err := readRecord(bytes.NewReader(zipped(append([]string{head}, test.lines...)...)), 3)
+		_, err := readRecord(bytes.NewReader(zipped(append([]string{head}, test.lines...)...)), recordLimits{3, namesMax})
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%q: got %v, want %q", test.lines, err, test.want)
 		}
