@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
 // TestNamespace: in another PID namespace IPIs are counted, under the numbers of the first one.
@@ -68,7 +70,7 @@ func mountTable(t *testing.T) string {
 	return string(b)
 }
 
-func instances(t *testing.T) []string {
+func allInstances(t *testing.T) []string {
 	t.Helper()
 	root, err := openTracefs()
 	if err != nil {
@@ -79,7 +81,13 @@ func instances(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(names, func(name string) bool {
+	return names
+}
+
+// instances are those of this process.
+func instances(t *testing.T) []string {
+	t.Helper()
+	return slices.DeleteFunc(allInstances(t), func(name string) bool {
 		return !strings.HasPrefix(name, fmt.Sprintf("quietpatch-%d", os.Getpid()))
 	})
 }
@@ -132,6 +140,69 @@ func TestStale(t *testing.T) {
 	removeStale(root)
 	if err := young.remove(); err != nil {
 		t.Errorf("what is in use was removed: %v", err)
+	}
+}
+
+// TestKilled: the next start removes what a process left that was killed, and nothing counts in it any more.
+func TestKilled(t *testing.T) {
+	open(t, ipitrace.Options{NoCost: true}).Close()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^TestOpens$")
+	cmd.Env = append(os.Environ(), opensEnv+"=1")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, readErr := out.Read(make([]byte, 1)) // it is open now, or has failed
+	left := fmt.Sprintf("quietpatch-%d", cmd.Process.Pid)
+	there := slices.Contains(allInstances(t), left)
+	killErr := cmd.Process.Kill()
+	_ = cmd.Wait() // it was killed
+	if readErr != nil || killErr != nil || !there || !slices.Contains(allInstances(t), left) {
+		t.Fatalf("%v, %v: %q was there: %v; now %q", readErr, killErr, left, there, allInstances(t))
+	}
+	closed(t, open(t, ipitrace.Options{NoCost: true}))
+	if got := allInstances(t); slices.Contains(got, left) {
+		t.Errorf("left: %q", got)
+	}
+}
+
+const opensEnv = "IPITRACEFS_OPENS"
+
+// TestOpens is what TestKilled kills.
+func TestOpens(t *testing.T) {
+	if os.Getenv(opensEnv) == "" {
+		t.Skip("TestKilled runs this")
+	}
+	open(t, ipitrace.Options{NoCost: true})
+	fmt.Println("open")
+	time.Sleep(time.Minute)
+}
+
+// TestHidden: without names of functions it works, and says what that means.
+func TestHidden(t *testing.T) {
+	hidden := tuning{interval: intervalMost, symbols: func() (*kallsyms.Table, error) { return nil, kallsyms.ErrHidden }}
+	tr := openTuned(t, ipitrace.Options{NoCost: true}, hidden)
+	if got := strings.Join(tr.Missing(), " "); !strings.Contains(got, "Functions have no names") || !strings.Contains(got, "TLB") {
+		t.Errorf("missing: %q", got)
+	}
+	const n = 20
+	pid := driveExactly(t, "membarrier", n, n)
+	if got := sum(t, closed(t, tr), func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Kind == ipi.Call }); got.IPIs < n {
+		t.Errorf("got %d, want %d", got.IPIs, n)
+	}
+	filter, err := ipifilter.Parse("cause == do_sync_core", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openWith(ipitrace.Options{Filter: filter}, hidden); err == nil || !strings.Contains(err.Error(), "kptr_restrict") {
+		t.Errorf("a filter that nothing can pass: %v", err)
 	}
 }
 

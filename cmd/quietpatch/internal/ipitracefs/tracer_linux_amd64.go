@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipinames"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 	"github.com/quietpatch/quietpatch/internal/host"
 )
 
@@ -45,6 +48,7 @@ type tuning struct {
 	bufferKB int           // of each CPU; 0: as the kernel has it
 	interval time.Duration // most time between two readings
 	noSets   bool          // as if the kernel did not know CPUS{...}
+	symbols  func() (*kallsyms.Table, error)
 }
 
 // The kernel has 1408 KB for each CPU (kernel/trace/trace.c, TRACE_BUF_SIZE_DEFAULT): 30,000
@@ -101,6 +105,14 @@ func (t *Tracer) prepare(tune tuning) error {
 	if err := t.prepareEvents(&f, tune); err != nil {
 		return err
 	}
+	if err := t.prepareCount(&f, tune); err != nil {
+		return err
+	}
+	return t.buffers.open(t.in.dir, cpus)
+}
+
+// prepareCount makes what counts, with the names that are known here.
+func (t *Tracer) prepareCount(f *filters, tune tuning) error {
 	proc := "/proc"
 	if !firstNamespace() {
 		if t.opts.PIDs != nil || t.opts.TGIDs != nil {
@@ -111,11 +123,21 @@ func (t *Tracer) prepare(tune tuning) error {
 	}
 	t.count = newCounter(t.opts, newTasks(proc))
 	t.count.full = f.full
-	t.count.tasks.scan()
-	if t.count.names.Table() == nil {
-		t.missing = append(t.missing, "Functions have no names, and TLB flushes are function calls: /proc/kallsyms hides the addresses (kernel.kptr_restrict, CAP_SYSLOG).")
+	if tune.symbols != nil {
+		t.count.names = ipinames.From(tune.symbols)
 	}
-	return t.buffers.open(t.in.dir, cpus)
+	t.count.tasks.scan()
+	if t.count.names.Table() != nil {
+		return nil
+	}
+	const hidden = "/proc/kallsyms hides the addresses (kernel.kptr_restrict, CAP_SYSLOG)"
+	for _, field := range []ipifilter.Field{ipifilter.Cause, ipifilter.CallbackName, ipifilter.Kind} {
+		if t.opts.Filter.Uses(field) {
+			return fmt.Errorf("filter %q: %v is not known here: %s", t.opts.Filter, field, hidden)
+		}
+	}
+	t.missing = append(t.missing, "Functions have no names, and TLB flushes are function calls: "+hidden+".")
+	return nil
 }
 
 // firstNamespace reports whether the numbers of processes here are those of the events
