@@ -31,7 +31,7 @@ type names struct {
 	max  int
 }
 
-func newNames(max int) names { return names{all: map[string]string{}, next: max, max: max} }
+func newNames(most int) names { return names{all: map[string]string{}, next: most, max: most} }
 
 const (
 	nameOverhead  = 64 // of a map's entry, and of the allocation

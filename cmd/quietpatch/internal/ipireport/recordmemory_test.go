@@ -32,15 +32,17 @@ func TestRecordMemory(t *testing.T) {
 		lines []string
 		want  string // "" if it can be read
 	}{
-		"stacks":        {lines(func(i int) string { return fmt.Sprintf(`{"stacks":{"%d":["%s"]}}`, i, name(i)) }), tooMany},
-		"stacks, open":  {lines(func(i int) string { return fmt.Sprintf(`{"more":true,"stacks":{"%d":["%s"]}}`, i, name(i)) }), tooMany},
-		"no names":      {lines(func(i int) string { return fmt.Sprintf(`{"stacks":{"%d":[%s""]}}`, i, strings.Repeat(`"",`, 99)) }), tooMany},
-		"empty stacks":  {[]string{`{"stacks":{` + strings.Join(lines(func(i int) string { return fmt.Sprintf(`"%d":[],"%d":[]`, 1000+i, 2000+i) }), ",") + `}}`, `{"end":true}`}, ""},
-		"the same name": {append(lines(func(i int) string { return strings.Replace(`{`+row(1, "comm")+`}`, `"cpu"`, fmt.Sprintf(`"pid":%d,"cpu"`, i), 1) }), `{"end":true}`), ""},
-		"replaced":      {append(lines(func(i int) string { return fmt.Sprintf(`{"stacks":{"1":["%s"]}}`, name(i)) }), `{"end":true}`), ""},
-		"kinds":         {append(lines(func(i int) string { return `{` + row(i, "kind") + `}` }), `{"end":true}`), ""},
-		"few":           {append(lines(func(i int) string { return `{` + row(i%10, "comm") + `}` }), `{"end":true}`), ""},
-		"head":          {nil, "expected at most 1048576 bytes in a line"},
+		"stacks":       {lines(func(i int) string { return fmt.Sprintf(`{"stacks":{"%d":["%s"]}}`, i, name(i)) }), tooMany},
+		"stacks, open": {lines(func(i int) string { return fmt.Sprintf(`{"more":true,"stacks":{"%d":["%s"]}}`, i, name(i)) }), tooMany},
+		"no names":     {lines(func(i int) string { return fmt.Sprintf(`{"stacks":{"%d":[%s""]}}`, i, strings.Repeat(`"",`, 99)) }), tooMany},
+		"empty stacks": {[]string{`{"stacks":{` + strings.Join(lines(func(i int) string { return fmt.Sprintf(`"%d":[],"%d":[]`, 1000+i, 2000+i) }), ",") + `}}`, `{"end":true}`}, ""},
+		"the same name": {append(lines(func(i int) string {
+			return strings.Replace(`{`+row(1, "comm")+`}`, `"cpu"`, fmt.Sprintf(`"pid":%d,"cpu"`, i), 1)
+		}), `{"end":true}`), ""},
+		"replaced": {append(lines(func(i int) string { return fmt.Sprintf(`{"stacks":{"1":["%s"]}}`, name(i)) }), `{"end":true}`), ""},
+		"kinds":    {append(lines(func(i int) string { return `{` + row(i, "kind") + `}` }), `{"end":true}`), ""},
+		"few":      {append(lines(func(i int) string { return `{` + row(i%10, "comm") + `}` }), `{"end":true}`), ""},
+		"head":     {nil, "expected at most 1048576 bytes in a line"},
 	}
 	for _, field := range []string{"cause", "comm", "thread", "cgroup", "syscall", "detail", "path", "via", "remedy"} {
 		x := tests["few"]
