@@ -13,7 +13,8 @@ import (
 type Names struct {
 	readTable func() (*kallsyms.Table, error)
 	table     *kallsyms.Table
-	reads     int // how often the table was read
+	reads     int             // how often the table was read
+	unknown   map[uint64]bool // addresses for which it was read in vain
 	words     []string
 	tells     map[string]bool
 	remedies  map[ipi.Key]string
@@ -25,16 +26,16 @@ func New() *Names { return From(kallsyms.Read) }
 // From returns names by the table that read returns. It is read when it is first needed, and
 // again now and then for functions that are not in it.
 func From(read func() (*kallsyms.Table, error)) *Names {
-	n := &Names{readTable: read, tells: make(map[string]bool), remedies: make(map[ipi.Key]string)}
+	n := &Names{readTable: read, unknown: make(map[uint64]bool), tells: make(map[string]bool), remedies: make(map[ipi.Key]string)}
 	if table, err := remedy.Builtin(); err == nil { // a test of that package keeps it whole
 		n.words = table.Details()
 	}
 	return n
 }
 
-// readsMax bounds how often the table is read for a function that is not there, as one of
-// a module that was loaded later.
-const readsMax = 4
+// readsMax bounds how often the table is read for functions that are not there, as those of
+// a module that was loaded later. For each address it is read once.
+const readsMax = 8
 
 func (n *Names) read() {
 	n.reads++
@@ -58,22 +59,24 @@ func (n *Names) Function(addr uint64) string {
 	if addr == 0 {
 		return ""
 	}
-	name, ok := n.Table().At(addr)
-	for !ok && n.reads < readsMax {
-		n.read()
-		name, ok = n.table.At(addr)
-	}
-	if !ok {
-		return fmt.Sprintf("%#x", addr)
-	}
-	return name
+	return n.find(addr, addr, (*kallsyms.Table).At)
 }
 
 // ReturnsTo names the function that a return address is in.
 func (n *Names) ReturnsTo(addr uint64) string {
-	name, ok := n.Table().Around(addr - 1)
+	return n.find(addr, addr-1, (*kallsyms.Table).Around)
+}
+
+// find looks an address up, and if it is not there reads the table again.
+func (n *Names) find(shown, addr uint64, in func(*kallsyms.Table, uint64) (string, bool)) string {
+	name, ok := in(n.Table(), addr)
+	if !ok && n.reads < readsMax && !n.unknown[addr] {
+		n.read()
+		n.unknown[addr] = true
+		name, ok = in(n.table, addr)
+	}
 	if !ok {
-		return fmt.Sprintf("%#x", addr)
+		return fmt.Sprintf("%#x", shown)
 	}
 	return name
 }

@@ -43,6 +43,16 @@ func TestNames(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	}
+	if reads != 3 {
+		t.Errorf("%d reads, want one more", reads)
+	}
+	text += "0000000000005000 t later\t[module]\n"
+	if got := n.ReturnsTo(0x5008); got != "later" || reads != 4 {
+		t.Errorf("got %s, %d reads", got, reads)
+	}
+	for addr := range uint64(100) {
+		n.Function(0x6000 + addr)
+	}
 	if reads != readsMax {
 		t.Errorf("%d reads, want %d", reads, readsMax)
 	}

@@ -15,8 +15,9 @@ import (
 
 // Table has the functions of the kernel, by address.
 type Table struct {
-	addrs []uint64
-	names []string
+	addrs   []uint64
+	names   []string
+	modules []string // "" for the kernel itself
 }
 
 // File is where the kernel lists its functions.
@@ -53,11 +54,14 @@ func Parse(r io.Reader) (*Table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("expected an address, found %q", addr)
 		}
-		name, _, _ := strings.Cut(string(rest[2:]), "\t")
+		name, module, _ := strings.Cut(string(rest[2:]), "\t")
 		if a == 0 || strings.HasPrefix(name, "__pfx_") {
 			continue
 		}
-		s.addrs, s.names = append(s.addrs, a), append(s.names, baseName(name))
+		if n := len(s.modules); n > 0 && s.modules[n-1] == module {
+			module = s.modules[n-1] // not a copy for each function
+		}
+		s.addrs, s.names, s.modules = append(s.addrs, a), append(s.names, baseName(name)), append(s.modules, module)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
@@ -81,6 +85,7 @@ func (s *byAddr) Less(i, j int) bool { return s.addrs[i] < s.addrs[j] }
 func (s *byAddr) Swap(i, j int) {
 	s.addrs[i], s.addrs[j] = s.addrs[j], s.addrs[i]
 	s.names[i], s.names[j] = s.names[j], s.names[i]
+	s.modules[i], s.modules[j] = s.modules[j], s.modules[i]
 }
 
 // baseName drops what the compiler has added to the name of a function that it has
@@ -115,17 +120,41 @@ func (s *Table) Named(name string) (addrs []uint64) {
 	return addrs
 }
 
-// Around returns the function that an address is in.
+// Where a function ends is not listed, only where the next one begins. largest is more than the kernel's functions
+// have; the last one of a module is taken for no longer than a page, since others are loaded from
+// the next page on.
+const (
+	largest = 1 << 16
+	page    = 1 << 12
+)
+
+// ends are the names of places at which no function begins, but the kernel's code ends
+// (include/asm-generic/sections.h).
+var ends = []string{"_etext", "_einittext", "_end"}
+
+// Around returns the function that an address is in, by the first of its names. It is false for what was
+// loaded later.
 func (s *Table) Around(addr uint64) (string, bool) {
 	if s == nil {
 		return "", false
 	}
-	i, ok := slices.BinarySearch(s.addrs, addr)
-	if !ok {
-		i--
-	}
-	if i < 0 {
+	next, _ := slices.BinarySearch(s.addrs, addr+1)
+	if next == 0 {
 		return "", false
 	}
-	return s.names[i], true
+	begin := s.addrs[next-1]
+	first, _ := slices.BinarySearch(s.addrs, begin)
+	for _, name := range s.names[first:next] {
+		if slices.Contains(ends, name) {
+			return "", false
+		}
+	}
+	most := uint64(largest)
+	if next == len(s.addrs) || s.modules[next] != s.modules[first] {
+		most = page
+	}
+	if addr-begin >= most {
+		return "", false
+	}
+	return s.names[first], true
 }

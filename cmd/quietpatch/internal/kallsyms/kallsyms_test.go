@@ -15,7 +15,14 @@ ffffffff81000020 t do_sync_core
 ffffffff81000040 t flush_tlb_func.constprop.0
 ffffffff82000000 D jiffies
 ffffffffc0000000 t late	[a_module]
+ffffffffc0000100 t last	[a_module]
+ffffffffc0005000 t other	[b_module]
+ffffffffc0006000 t b	[b_module]
 ffffffff81000080 t after_the_module
+ffffffff81200000 T _etext
+ffffffff81200000 T after_the_end
+ffffffff81300000 t init
+ffffffff81300100 T _einittext
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +38,16 @@ ffffffff81000080 t after_the_module
 		{0xffffffff81000085, "", "after_the_module"},
 		{0xffffffffc0000000, "late", "late"},
 		{0xffffffff80ffffff, "", ""},
+		{0xffffffff81000080 + largest - 1, "", "after_the_module"},
+		{0xffffffff81000080 + largest, "", ""},
+		{0xffffffff81200001, "", ""}, // no function begins at the end
+		{0xffffffff81300010, "", "init"},
+		{0xffffffff81300110, "", ""},
+		{0xffffffffc0000010, "", "late"},
+		{0xffffffffc0000110, "", "last"},
+		{0xffffffffc0002000, "", ""}, // of a module that was loaded later
+		{0xffffffffc0005fff, "", "other"},
+		{0xffffffffc0007000, "", ""},
 	} {
 		at, _ := s.At(test.addr)
 		around, _ := s.Around(test.addr)
