@@ -3,7 +3,6 @@ package ipitracefs
 import (
 	"os"
 	"runtime"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,25 +15,6 @@ import (
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitest"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
 )
-
-// spin keeps a CPU busy in user mode, and returns the number of the thread and how to end it.
-func spin(t *testing.T, cpu int) (tid int32, stop func()) {
-	t.Helper()
-	var end atomic.Bool
-	ready, done := make(chan error), make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // for good: the thread keeps its CPU
-		tid = int32(unix.Gettid())
-		ready <- affinity.Pin(cpu)
-		for !end.Load() {
-		}
-	}()
-	if err := <-ready; err != nil {
-		t.Fatal(err)
-	}
-	return tid, func() { end.Store(true); <-done }
-}
 
 // TestOwnWhileWatching: what this process sends is the tracer's own, unless it was asked for.
 func TestOwnWhileWatching(t *testing.T) {
