@@ -9,7 +9,10 @@
 // How it gets its origin: in a thread, that is the thread and its system call. A kworker
 // acts for others: who queues a work item is written down at workqueue_queue_work, becomes the
 // origin of the run at workqueue_execute_start, and is found there by the item that the
-// kworker has in hand. Softirqs and interrupts are not the fault of the thread that they
+// kworker has in hand. That is good for one run, of the function that was queued: of a work item that
+// queues itself again the kworker is the sender. Who queues an item in the moment
+// between its removal from the queue and the event of its start takes the run that starts then, and the
+// kworker the next. Work of kthread_worker is its thread's, work of BH workqueues the softirq's. Softirqs and interrupts are not the fault of the thread that they
 // interrupt: the CPU's preempt_count says when it is in one, and the events of softirqs and of the local timer
 // which it is. Where preempt_count cannot be found (the addresses of functions are hidden, or the kernel
 // counts by a function), the entry and exit events of softirqs, device interrupts, the timer and

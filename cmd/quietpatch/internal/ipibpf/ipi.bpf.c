@@ -23,24 +23,33 @@ int work_queued(struct bpf_raw_tracepoint_args *ctx)
 	if (!fresh)
 		return 0;
 	find(&fresh->pending, c, 0, level);
-	fresh->pending.known = 1;
+	fresh->pending.known = !goes_on(work, level);
+	fresh->func = func_of(work);
 	known = bpf_map_lookup_elem(&works, &work);
-	if (known)
+	if (known) {
 		__builtin_memcpy(&known->pending, &fresh->pending, sizeof(known->pending));
-	else
+		known->func = fresh->func;
+	} else {
 		bpf_map_update_elem(&works, &work, fresh, BPF_ANY);
+	}
 	return 0;
 }
 
-/* workqueue_execute_start(work) */
+/* workqueue_execute_start(work): who queued it is good for one run. Items on stacks, by which others wait for a
+ * work (kernel/workqueue.c, insert_wq_barrier), are queued without an event, maybe where another item was.
+ */
 SEC("raw_tracepoint/workqueue_execute_start")
 int work_starts(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 work = ctx->args[0];
 	struct work *w = bpf_map_lookup_elem(&works, &work);
 
-	if (w)
-		__builtin_memcpy(&w->running, &w->pending, sizeof(w->running));
+	if (!w)
+		return 0;
+	__builtin_memcpy(&w->running, &w->pending, sizeof(w->running));
+	if (w->func != func_of(work))
+		w->running.known = 0;
+	w->pending.known = 0;
 	return 0;
 }
 

@@ -101,6 +101,10 @@ struct bpf_array {
 	void *pptrs[1];
 };
 
+struct work_struct {
+	void *func;
+};
+
 struct worker {
 	void *current_work;
 	void *current_func;

@@ -19,6 +19,12 @@ type rawSlot struct {
 	State, Late, Judged, Passed uint32
 }
 
+// rawWork is struct work.
+type rawWork struct {
+	Pending, Running rawOrigin
+	Func             uint64
+}
+
 // TestLayout compares the structures with those of the object: sizes, order and
 // offsets of all fields.
 func TestLayout(t *testing.T) {
@@ -35,6 +41,7 @@ func TestLayout(t *testing.T) {
 		{spec.Maps["costs"].Key, rawCostKey{}},
 		{spec.Maps["costs"].Value, rawCost{}},
 		{spec.Maps["slots"].Value, rawSlot{}},
+		{spec.Maps["works"].Value, rawWork{}},
 		{spec.Maps["interrupted"].Key, rawThreadKey{}},
 		{spec.Maps["interrupted"].Value, rawCost{}},
 		{element(t, spec, "filter"), rawStep{}},

@@ -152,20 +152,34 @@ inline_always void of_task(struct origin *o, struct task_struct *t)
 	names(o->comm, o->thread, t);
 }
 
-/* of_kworker finds who queued the work that a kworker does now. */
-inline_always int of_kworker(struct origin *o, struct task_struct *t)
+inline_always struct worker *worker_of(struct task_struct *t)
 {
 	struct kthread *k = t->worker_private;
 	struct worker *w = 0;
-	struct work *known;
-	u64 work = 0, func = 0;
 
-	if (bpf_probe_read_kernel(&w, sizeof(w), &k->data) || !w)
-		return 0;
-	bpf_probe_read_kernel(&work, sizeof(work), &w->current_work);
-	bpf_probe_read_kernel(&func, sizeof(func), &w->current_func);
+	bpf_probe_read_kernel(&w, sizeof(w), &k->data);
+	return w;
+}
+
+inline_always u64 work_of(const struct worker *w)
+{
+	u64 work = 0;
+
+	if (w)
+		bpf_probe_read_kernel(&work, sizeof(work), &w->current_work);
+	return work;
+}
+
+/* of_kworker finds who queued the work that a kworker does now. */
+inline_always int of_kworker(struct origin *o, struct task_struct *t)
+{
+	struct worker *w = worker_of(t);
+	u64 work = work_of(w), func = 0;
+	struct work *known;
+
 	if (!work)
 		return 0;
+	bpf_probe_read_kernel(&func, sizeof(func), &w->current_func);
 	known = bpf_map_lookup_elem(&works, &work);
 	if (known && known->running.known) {
 		__builtin_memcpy(o, &known->running, sizeof(*o));
@@ -174,6 +188,22 @@ inline_always int of_kworker(struct origin *o, struct task_struct *t)
 	}
 	o->work = func;
 	return 0;
+}
+
+/* goes_on tells whether a work item queues itself again, from its own run: nobody asked for that. */
+inline_always int goes_on(u64 work, u32 level)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	return level == LEVEL_TASK && t->flags & PF_WQ_WORKER && work_of(worker_of(t)) == work;
+}
+
+inline_always u64 func_of(u64 work)
+{
+	u64 func = 0;
+
+	bpf_probe_read_kernel(&func, sizeof(func), &((struct work_struct *)work)->func);
+	return func;
 }
 
 /* find says who is behind what this CPU does now. */

@@ -60,6 +60,7 @@ struct value {
 struct work {
 	struct origin pending;
 	struct origin running;
+	u64 func; /* of the pending one */
 };
 
 /* The numbers that a thread has in the sets of processes and threads. */
