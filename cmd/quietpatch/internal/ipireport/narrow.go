@@ -56,3 +56,6 @@ func (m *Meta) narrowed() string {
 	}
 	return text
 }
+
+// none says that there are no rows.
+func (r *Report) none() string { return "No IPI" + r.Meta.narrowed() + " was seen." }

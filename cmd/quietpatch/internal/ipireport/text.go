@@ -90,9 +90,6 @@ func (r *Report) head() []string {
 	return list
 }
 
-// none says that there are no rows.
-func (r *Report) none() string { return "No IPI" + r.Meta.narrowed() + " was seen." }
-
 // where names the victims.
 func (m *Meta) where() string {
 	if m.Victims == "" {
