@@ -68,9 +68,11 @@ func TestAssertionsUnproved(t *testing.T) {
 		{"ipis >= 600", func(r *Report) { r.Incomplete = "cut" }, "not complete: cut"},
 		{"rate < 1/s", func(r *Report) { r.Duration = 0 }, "no time has passed"},
 		{"ipis <= 1000", func(r *Report) { r.Duration = 0 }, "no time has passed"},
-		{"lost == 0", func(r *Report) { r.Duration = time.Millisecond - 1 }, "only 999.999µs were watched"},
+		{"lost == 0", func(r *Report) { r.Duration = 0 }, "no time has passed"},
+		{"lost == 0", func(r *Report) { r.Duration = 1 }, ""},
+		{"ipis < 1000", func(r *Report) { r.Duration = time.Millisecond - 1 }, "only 999.999µs were watched"},
 		{"rate > 1/s", func(r *Report) { r.Duration = time.Millisecond - 1 }, "only 999.999µs were watched"},
-		{"lost == 0", func(r *Report) { r.Duration = time.Millisecond }, ""},
+		{"ipis < 1000", func(r *Report) { r.Duration = time.Millisecond }, ""},
 		{"ipis >= 600", func(r *Report) { r.Duration = 0 }, ""},
 		{"cost < 1us", func(r *Report) {
 			for i := range r.Rows {

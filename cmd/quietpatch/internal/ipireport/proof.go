@@ -26,7 +26,7 @@ func (t *term) unproved(r *Report, s sum, n uint64) string {
 		switch {
 		case r.Duration <= 0:
 			return "no time has passed"
-		case r.Duration < timeLeast:
+		case r.Duration < timeLeast && t.quantity.ofRows():
 			return fmt.Sprintf("only %v were watched, less than %v", r.Duration, timeLeast)
 		}
 	}
