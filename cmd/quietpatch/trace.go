@@ -38,7 +38,7 @@ A filter is an expression as those of the kernel's events:
   pid == 1234, tgid == 1234    thread and process that are to blame
   comm != "rcu_sched"          name of the thread (process: of the process); == and != or ~ with * and ?
   cause == do_sync_core        function that the interrupted CPU has to run
-  kind == tlb                  call, tlb, resched, irq_work, other
+  kind == tlb                  call, tlb, resched, irq_work
 
 joined by &&, ||, ! and parentheses. An assertion is a comparison of one of ipis, queued,
 rate, cost, lost and self_ipis with a number, for example
