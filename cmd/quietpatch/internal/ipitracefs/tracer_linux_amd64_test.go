@@ -41,17 +41,26 @@ func openTuned(t testing.TB, opts ipitrace.Options, tune tuning) *Tracer {
 	return tr
 }
 
+// TestMembarrier: the call of a driver goes without an IPI if another's was on its way just then, which
+// /proc/interrupts cannot tell apart. That does not happen each time.
 func TestMembarrier(t *testing.T) {
-	const n = 1000
-	tr := open(t, ipitrace.Options{})
-	pid := driveExactly(t, "membarrier", n, n)
-	s := closed(t, tr)
-	got := sum(t, s, func(r *ipi.Row) bool {
-		return r.Kind == ipi.Call && r.Cause == "ipi_sync_core" && r.Sender.PID == pid && r.Sender.Comm == program &&
-			(r.Origin == ipi.Origin{Detail: "go"} || r.Origin == ipi.Origin{}) // it is gone when it is asked what it is
-	})
-	if got.IPIs != n || got.Queued != n || got.CostNS < n*100 || s.Lost != 0 {
-		t.Errorf("got %+v, lost %d, want %d", got, s.Lost, n)
+	const n, tries = 1000, 3
+	for try := 1; ; try++ {
+		tr := open(t, ipitrace.Options{})
+		pid := driveExactly(t, "membarrier", n, n)
+		s := closed(t, tr)
+		got := sum(t, s, func(r *ipi.Row) bool {
+			return r.Kind == ipi.Call && r.Cause == "ipi_sync_core" && r.Sender.PID == pid && r.Sender.Comm == program &&
+				(r.Origin == ipi.Origin{Detail: "go"} || r.Origin == ipi.Origin{}) // it is gone when it is asked what it is
+		})
+		shared := got.IPIs < n && got.IPIs > n*99/100
+		if got.Queued != n || got.CostNS < n*100 || s.Lost != 0 || got.IPIs != n && (!shared || try == tries) {
+			t.Fatalf("got %+v, lost %d, want %d", got, s.Lost, n)
+		}
+		if got.IPIs == n {
+			return
+		}
+		t.Logf("others have sent, too: %+v", s.Rows)
 	}
 }
 
