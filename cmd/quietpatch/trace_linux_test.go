@@ -280,6 +280,17 @@ func TestTraceNothing(t *testing.T) {
 	}
 }
 
+// TestTraceUnknown: an assertion about a function that there is not would always hold.
+func TestTraceUnknown(t *testing.T) {
+	if usable(t) == "" {
+		t.Skip("needs a backend: quietpatch trace --check says what is missing")
+	}
+	out, errs, code := runCommand(t, "trace", "--for", "1s", "--assert", "ipis(cause=do_sync_cor) <= 0")
+	if code != exitUsage || out != "" || !strings.Contains(errs, `"do_sync_cor"`) {
+		t.Errorf("exit code %d, want %d\n%s%s", code, exitUsage, out, errs)
+	}
+}
+
 // signaled runs a trace, sends it a signal when the program says that it is ready, and returns what was printed.
 func signaled(t *testing.T, sig os.Signal, script string) (out string, code int, program int) {
 	t.Helper()

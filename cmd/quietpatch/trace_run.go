@@ -25,6 +25,11 @@ func runTrace(cmd *cobra.Command, f *traceFlags, program []string) (err error) {
 	if err := f.out.check(trace.Possible()); err != nil {
 		return err
 	}
+	for _, a := range f.out.assertions {
+		if err := trace.CheckFunctions(a.Functions()); err != nil {
+			return fmt.Errorf("--assert: %w", err)
+		}
+	}
 	r := tracing{cmd: cmd, flags: f, options: o}
 	defer func() { err = errors.Join(err, r.cleanUp()) }()
 	if err := r.prepare(program); err != nil {

@@ -121,6 +121,21 @@ func (c *condition) meets(r *ipi.Row) bool {
 	return false
 }
 
+// Functions returns the names of functions that conditions on causes ask for, without those that
+// have wildcards. If the kernel has none of that name, the condition proves nothing.
+func (a *Assertion) Functions() (names []string) {
+	for _, t := range a.terms {
+		for _, c := range t.where {
+			for _, p := range c.patterns {
+				if c.field == "cause" && p != "" && !strings.ContainsAny(p, `*?[\\`) {
+					names = append(names, p)
+				}
+			}
+		}
+	}
+	return names
+}
+
 // Failure is a comparison that does not hold.
 type Failure struct {
 	Text   string // the comparison

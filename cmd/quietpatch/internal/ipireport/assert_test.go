@@ -366,3 +366,13 @@ func TestAssertBig(t *testing.T) {
 		t.Errorf("got %v", failures)
 	}
 }
+
+func TestAssertionFunctions(t *testing.T) {
+	a, err := ParseAssertion(`ipis(cause="do_sync_core|flush*",kind=call) < 1 && queued(cause=f) < 2 && rate(comm=x) < 1/s && lost == 0`, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := a.Functions(); !slices.Equal(got, []string{"do_sync_core", "f"}) {
+		t.Errorf("%q", got)
+	}
+}

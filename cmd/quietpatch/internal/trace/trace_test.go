@@ -16,6 +16,7 @@ import (
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipifilter"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/kallsyms"
 )
 
 func TestDefaultVictims(t *testing.T) {
@@ -223,5 +224,18 @@ func TestSentOf(t *testing.T) {
 	}
 	if d := got.Since(Sent{Call: 1, TLB: 1, Resched: 1, Wake: 1, Lost: 1}); d != (Sent{Call: 2, TLB: 3, Resched: 7, Wake: 1, Lost: 8}) {
 		t.Errorf("%+v", d)
+	}
+}
+
+func TestCheckFunctions(t *testing.T) {
+	table, err := kallsyms.Parse(strings.NewReader("ffffffff81000000 t do_sync_core\nffffffff81000100 t flush_tlb_func\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkFunctions(table, []string{"do_sync_core", "flush_tlb_func"}); err != nil {
+		t.Error(err)
+	}
+	if err := checkFunctions(table, []string{"do_sync_core", "do_sync_cor"}); err == nil || !strings.Contains(err.Error(), `"do_sync_cor"`) {
+		t.Error(err)
 	}
 }
