@@ -282,7 +282,7 @@ func TestTracer(t *testing.T) {
 	g := &Guest{Kernel: Need(t, "6.12"), Options: []string{"isolcpus=managed_irq,domain," + Isolated}}
 	const program = "bin/ipibpf.test"
 	g.Files = map[string]string{program: build(t, "cmd/quietpatch/internal/ipibpf", true)}
-	g.Steps = []Step{{"tests", fmt.Sprintf("IPIBPF_VICTIM=%d %s -test.v -test.timeout 140s", victim, program)}}
+	g.Steps = []Step{{"tests", fmt.Sprintf("IPIBPF_VICTIM=%d %s -test.v -test.timeout 220s", victim, program)}}
 	out := boot(t, g).Steps["tests"]
 	skipped := strings.Count(out.Text, "--- SKIP")
 	for _, test := range []string{"TestObject", "TestInside"} {

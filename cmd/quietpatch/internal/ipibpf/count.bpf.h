@@ -49,7 +49,9 @@ no_inline void fill(struct slot *s, const struct cpu *c, void *ctx, u32 level)
 
 inline_always void count(struct slot *s, struct record *r, u32 cpu, u64 ipis, u64 queued)
 {
-	struct value first = {}, *v;
+	struct value first = {}, *v = 0;
+	u32 zero = 0;
+	void *table;
 
 	if (s->state == SLOT_SELF) {
 		__sync_fetch_and_add(&self_ipis, ipis);
@@ -61,10 +63,13 @@ inline_always void count(struct slot *s, struct record *r, u32 cpu, u64 ipis, u6
 	if (steps && !lets_pass(s, r, cpu))
 		return;
 	s->key.cpu = cpu;
-	v = bpf_map_lookup_elem(&rows, &s->key);
-	if (!v) {
-		bpf_map_update_elem(&rows, &s->key, &first, BPF_NOEXIST);
-		v = bpf_map_lookup_elem(&rows, &s->key);
+	table = bpf_map_lookup_elem(&rows, &zero);
+	if (table)
+		v = bpf_map_lookup_elem(table, &s->key);
+	if (table && !v) {
+		if (!bpf_map_update_elem(table, &s->key, &first, BPF_NOEXIST))
+			__sync_fetch_and_add(&used, 1);
+		v = bpf_map_lookup_elem(table, &s->key);
 	}
 	if (!v) {
 		__sync_fetch_and_add(&lost, ipis + queued);

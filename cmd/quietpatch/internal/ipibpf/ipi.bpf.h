@@ -17,6 +17,7 @@ typedef long long s64;
 #define inline_always static inline __attribute__((always_inline))
 #define no_inline static __attribute__((noinline))
 #define __uint(name, val) int(*name)[val]
+#define __array(name, val) typeof(val) *name[]
 #define __type(name, val) typeof(val) *name
 
 /* Whether the kernel has a field, and where (clang, BPF_FIELD_EXISTS and BPF_FIELD_BYTE_OFFSET). */
@@ -29,6 +30,7 @@ enum {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_STACK_TRACE = 7,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 };

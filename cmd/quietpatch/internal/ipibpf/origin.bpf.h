@@ -31,6 +31,8 @@ inline_always u32 preempt_count(struct cpu *c)
 		c->preempt = *(volatile u64 *)&c->self - cpus_at + preempt_at;
 	}
 	bpf_probe_read_kernel(&count, sizeof(count), (void *)c->preempt);
+	if (by_kprobes && count & COUNT_NMI)
+		count -= COUNT_OF_INT3;
 	return count;
 }
 

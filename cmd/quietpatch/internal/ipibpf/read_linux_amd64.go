@@ -30,8 +30,8 @@ func (t *Tracer) read() error {
 	if t.closed {
 		s.At = t.took
 	}
-	keys, values, err := entries[rawKey, rawValue](t.coll.Maps["rows"])
-	if err != nil {
+	keys, values, err := t.tables.read()
+	if err = errors.Join(err, t.sweepErr); err != nil {
 		return fmt.Errorf("table of rows: %w", err)
 	}
 	costs, err := t.costs()

@@ -11,6 +11,7 @@
 #define COUNT_NMI 0xf00000
 #define COUNT_HARD 0x0f0000
 #define COUNT_SOFT 0x000100
+#define COUNT_OF_INT3 0x110000 /* by which a kprobe may have come (arch/x86/kernel/traps.c, exc_int3) */
 
 #define SWAPPER 0x72657070617773 /* the name of the idle threads, as bytes */
 
@@ -169,6 +170,7 @@ volatile u32 self_tgid; /* whose IPIs are the tracer's own; 0: nobody's */
 u64 self_ipis;
 u64 self_queued;
 u64 lost;
+u32 used; /* rows of the table */
 u32 whoami_tgid;
 u64 cpus_map; /* address of the map cpus, */
 u64 cpus_at;  /* and of its values, for __per_cpu_offset to be added */
@@ -177,11 +179,19 @@ volatile u64 ns;
 volatile u32 first_step; /* 0, which the verifier must not know */
 u64 judged[WORDS]; /* by judge */
 
-struct {
+struct table {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__type(key, struct key);
-	__type(value, struct value);
+	__uint(key_size, sizeof(struct key));
+	__uint(value_size, sizeof(struct value));
+};
+
+/* The table that is filled now. The tracer changes it for an empty one before it is full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(values, struct table);
 } rows SEC(".maps");
 
 struct {

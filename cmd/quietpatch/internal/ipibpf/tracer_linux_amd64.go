@@ -42,6 +42,9 @@ type Tracer struct {
 	start        time.Time
 	took         time.Duration // from there to the end of counting
 	spent        spent
+	tables       *tables
+	stop         chan struct{} // closed by Close
+	sweepErr     error
 	names        names
 	self         uint64 // IPIs of start and stop that the programs could not see
 	lookErr      error
@@ -56,6 +59,7 @@ type tuning struct {
 	rows    uint32 // of the kernel's table, if it is to be smaller than the object says
 	kprobes bool   // where they can be used, even if there are raw tracepoints
 
+	sweep   time.Duration                   // how often; 0: as usual
 	symbols func() (*kallsyms.Table, error) // nil: those of the kernel
 }
 
@@ -76,8 +80,16 @@ func openWith(opts ipitrace.Options, tuning tuning) (*Tracer, error) {
 		t.shut()
 		return nil, err
 	}
+	t.stop = make(chan struct{})
+	if tuning.sweep == 0 {
+		tuning.sweep = sweepEvery
+	}
+	go t.sweep(tuning.sweep)
 	return t, nil
 }
+
+// sweepEvery is how often it is looked whether the table of rows gets full.
+const sweepEvery = 200 * time.Millisecond
 
 func possibleCPUs() int {
 	n, err := ebpf.PossibleCPU()
@@ -162,6 +174,9 @@ func (t *Tracer) load() error {
 	if t.coll, err = ebpf.NewCollection(spec); err != nil {
 		return err
 	}
+	if t.tables, err = makeTables(t.coll.Maps["rows"], spec.Maps["rows"].InnerMap); err != nil {
+		return fmt.Errorf("table of rows: %w", err)
+	}
 	err = t.choose("tgids", t.opts.TGIDs, t.plan.sets.TGIDs)
 	return errors.Join(err, t.choose("pids", t.opts.PIDs, t.plan.sets.PIDs))
 }
@@ -172,7 +187,7 @@ func (t *Tracer) sizes(spec *ebpf.CollectionSpec) {
 		perVictim = 256
 		followed  = 1 << 16
 	)
-	rows := spec.Maps["rows"]
+	rows := spec.Maps["rows"].InnerMap
 	rows.MaxEntries = max(rows.MaxEntries, uint32(t.opts.Victims.And(ipi.Below(t.cpus)).Len())*perVictim)
 	if t.tuning.rows > 0 {
 		rows.MaxEntries = t.tuning.rows
@@ -319,6 +334,7 @@ func (t *Tracer) Close() (ipi.Snapshot, error) {
 		return t.last, nil
 	}
 	t.closed = true
+	close(t.stop)
 	err := t.coll.Variables["counting"].Set(uint32(0))
 	t.took = time.Since(t.start)
 	err = errors.Join(err, t.markSelf(), t.detach(), t.read())
@@ -331,6 +347,7 @@ func (t *Tracer) shut() {
 		l.Close()
 	}
 	t.links = nil
+	t.tables.close()
 	if t.coll != nil {
 		t.coll.Close()
 	}

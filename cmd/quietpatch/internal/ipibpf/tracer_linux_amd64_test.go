@@ -17,14 +17,15 @@ var tuned = tuning{kprobes: os.Getenv("IPIBPF_MEANS") == "kprobes"}
 // open starts a tracer for the victim, or skips the test and says what is missing.
 func open(t testing.TB, opts ipitrace.Options) *Tracer {
 	t.Helper()
-	return openSmall(t, opts, 0)
+	return openSmall(t, opts, tuning{})
 }
 
-// openSmall has so many rows at most.
-func openSmall(t testing.TB, opts ipitrace.Options, rowsMax uint32) *Tracer {
+// openSmall has a table of another size.
+func openSmall(t testing.TB, opts ipitrace.Options, tune tuning) *Tracer {
 	t.Helper()
 	start := time.Now()
-	tr, err := openWith(rig.Options(t, opts), tuning{rows: rowsMax, kprobes: tuned.kprobes})
+	tune.kprobes = tuned.kprobes
+	tr, err := openWith(rig.Options(t, opts), tune)
 	if err != nil {
 		ipitest.FailOrSkip(t, err, Check)
 	}
