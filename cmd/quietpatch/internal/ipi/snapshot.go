@@ -8,7 +8,8 @@ type Snapshot struct {
 	At   time.Duration // since the start
 	Rows []Row
 	Lost uint64 // events that could not be counted
-	// SelfIPIs went to the victims because the backend started or stopped. They are in no row.
+	// SelfIPIs went to the victims from the backend's own process: because it started or stopped, and
+	// what it sent in between. They are in no row, unless somebody asked for that process.
 	SelfIPIs uint64
 	// Stacks has the functions of each stack that a row names, the innermost first. Those
 	// of earlier snapshots need not be repeated.
@@ -27,4 +28,13 @@ type Interrupted struct {
 	Comm, Thread string
 	Runs         uint64 // functions that ran, or interrupts where there are none
 	CostNS       uint64
+}
+
+// Blind says what a backend does not see or tell apart here: small counts of such rows prove nothing.
+type Blind struct {
+	Kinds []Kind `json:"kinds"` // of rows that it concerns; none: all
+	// Mixed says that such rows are counted, but as another kind and without the names of functions:
+	// only who asks for kinds or names cannot tell.
+	Mixed bool   `json:"mixed"`
+	Why   string `json:"why"` // such as "IPIs for irq_work are not counted"
 }

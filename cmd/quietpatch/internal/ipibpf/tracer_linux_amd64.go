@@ -51,6 +51,7 @@ type Tracer struct {
 	last         ipi.Snapshot
 	missedBefore uint64 // runs of programs, before it counted
 	missing      []string
+	blind        []ipi.Blind
 	closed       bool
 }
 
@@ -118,7 +119,9 @@ func (t *Tracer) narrow() error {
 	}
 	t.opts.Victims, t.opts.Senders = t.plan.sets.Targets, t.plan.sets.Senders
 	for _, name := range t.plan.unknown {
-		t.lacks(fmt.Sprintf("The filter compares with %s, but no function of the kernel is called so now.", name))
+		why := fmt.Sprintf("The filter compares with %s, but no function of the kernel is called so now.", name)
+		t.lacks(why)
+		t.blind = append(t.blind, ipi.Blind{Why: why})
 	}
 	return t.isVacuous()
 }
@@ -143,6 +146,7 @@ func (t *Tracer) isVacuous() error {
 func (t *Tracer) lacksNames() {
 	if t.names.Table() == nil {
 		t.lacks(hidden)
+		t.blind = append(t.blind, ipi.Blind{Kinds: []ipi.Kind{ipi.TLB}, Mixed: true, Why: hidden})
 	}
 	if f := checkCgroups(); !f.OK {
 		t.lacks(fmt.Sprintf("The cgroups of senders are not known: %s, %s.", f.Name, f.Why))
@@ -325,6 +329,9 @@ func (t *Tracer) Mode() string {
 
 // Missing says what is not seen here, a sentence each.
 func (t *Tracer) Missing() []string { return slices.Clone(t.missing) }
+
+// Blind says of what of that small counts prove nothing.
+func (t *Tracer) Blind() []ipi.Blind { return slices.Clone(t.blind) }
 
 // Close stops and returns all that was counted, now with what the stop has sent.
 func (t *Tracer) Close() (ipi.Snapshot, error) {

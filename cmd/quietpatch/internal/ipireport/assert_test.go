@@ -190,7 +190,7 @@ func TestStoppedEarly(t *testing.T) {
 // TestBlind: a backend that does not see a kind proves nothing about rows that can be of it.
 func TestBlind(t *testing.T) {
 	m := sampleMeta()
-	m.Blind = []Blind{{[]ipi.Kind{ipi.TLB}, "names are hidden"}, {[]ipi.Kind{ipi.IRQWork}, "not counted"}}
+	m.Blind = []ipi.Blind{{Kinds: []ipi.Kind{ipi.TLB}, Why: "names are hidden"}, {Kinds: []ipi.Kind{ipi.IRQWork}, Why: "not counted"}}
 	c, err := ReadRecord(bytes.NewReader(record(t, m, sampleSnapshots()[:1], true)))
 	if err != nil {
 		t.Fatal(err)
@@ -209,15 +209,33 @@ func TestBlind(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", expr, f, reason)
 		}
 	}
+	m.Blind = []ipi.Blind{{Kinds: []ipi.Kind{ipi.TLB}, Mixed: true, Why: "names are hidden"}}
+	mixed := NewCollector(m)
+	mixed.Add(sampleSnapshots()[0])
+	for expr, reason := range map[string]string{
+		"ipis <= 1000": "", "ipis(cpu=2) <= 1000": "", "ipis(kind=call) <= 1000": "", "ipis(kind=tlb) <= 1000": "names are hidden",
+		"ipis(cause=f) <= 1000": "names are hidden", "ipis(kind=resched,remedy=netstamp) <= 1000": "names are hidden",
+	} {
+		a, err := ParseAssertion(expr, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := mixed.Report()
+		r.Lost = 0
+		f := a.Check(r)
+		if reason == "" && len(f) > 0 || reason != "" && (len(f) != 1 || f[0].Reason != reason) {
+			t.Errorf("mixed, %s: got %v, want %q", expr, f, reason)
+		}
+	}
 	r := c.Report()
 	if j := r.JSON(); len(j.Blind) != 2 || j.Blind[1].Why != "not counted" || !slices.Equal(j.Blind[1].Kinds, []ipi.Kind{ipi.IRQWork}) {
 		t.Errorf("got %+v", j.Blind)
 	}
-	r.Meta.Blind = append(r.Meta.Blind, Blind{nil, "no cost of reschedules"})
+	r.Meta.Blind = append(r.Meta.Blind, ipi.Blind{Kinds: nil, Why: "no cost of reschedules"})
 	if head := strings.Join(r.head(), "|"); !strings.HasSuffix(head, "|note: no cost of reschedules|note: names are hidden|note: not counted") {
 		t.Errorf("head %q", head)
 	}
-	r.Meta.Blind = []Blind{{nil, "all of it"}}
+	r.Meta.Blind = []ipi.Blind{{Kinds: nil, Why: "all of it"}}
 	a, err := ParseAssertion("ipis(kind=call) < 1000", 4)
 	if err != nil {
 		t.Fatal(err)

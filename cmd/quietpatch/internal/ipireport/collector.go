@@ -50,6 +50,15 @@ func NewCollector(meta Meta) *Collector {
 	}
 }
 
+// Note adds a note to the report, unless it has it already.
+func (c *Collector) Note(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Contains(c.meta.Notes, text) {
+		c.meta.Notes = append(slices.Clip(c.meta.Notes), text)
+	}
+}
+
 // Add takes the next snapshot, and returns what has happened since the one before.
 func (c *Collector) Add(s ipi.Snapshot) Step {
 	c.mu.Lock()

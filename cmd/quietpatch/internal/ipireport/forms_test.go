@@ -74,7 +74,7 @@ func TestRemedies(t *testing.T) {
 // TestNoNull: lists of JSON are lists also where they are empty, so that programs need not ask.
 func TestNoNull(t *testing.T) {
 	sample := sampleCollector().Report()
-	sample.Meta.Notes, sample.Meta.Blind = nil, []Blind{{}}
+	sample.Meta.Notes, sample.Meta.Blind = nil, []ipi.Blind{{}}
 	for _, r := range []*Report{{}, NewCollector(Meta{}).Report(), sample} {
 		if text := write(t, forms()["json"], r); strings.Contains(text, "null") {
 			t.Errorf("got %s", text)

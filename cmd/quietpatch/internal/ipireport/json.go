@@ -41,10 +41,10 @@ type JSON struct {
 	Verdicts    []JSONVerdict     `json:"verdicts"`    // one for each CPU that was watched, as far as these are known
 	Interrupted []JSONInterrupted `json:"interrupted"` // most first; empty if nobody asked
 
-	PIDs      []int   `json:"pids"`       // processes whose IPIs count; empty: all
-	Follow    bool    `json:"follow"`     // and those that they start
-	PlannedNS int64   `json:"planned_ns"` // how long the run should last; 0: until it was stopped
-	Blind     []Blind `json:"blind"`      // what makes small counts of some rows no proof
+	PIDs      []int       `json:"pids"`       // processes whose IPIs count; empty: all
+	Follow    bool        `json:"follow"`     // and those that they start
+	PlannedNS int64       `json:"planned_ns"` // how long the run should last; 0: until it was stopped
+	Blind     []ipi.Blind `json:"blind"`      // what makes small counts of some rows no proof
 }
 
 // JSONRow is a row. What is not known is "" or 0.
@@ -116,10 +116,10 @@ func (r *Report) JSON() *JSON {
 		Victims: r.Meta.Victims, Filter: r.Meta.Filter, Mode: r.Meta.Mode, Notes: append([]string{}, r.Meta.Notes...),
 		Folded: r.Folded, Incomplete: r.Incomplete, Remedies: []JSONRemedy{},
 		Verdicts: []JSONVerdict{}, Interrupted: []JSONInterrupted{},
-		PIDs: append([]int{}, r.Meta.PIDs...), Follow: r.Meta.Follow, PlannedNS: int64(r.Meta.Planned), Blind: []Blind{},
+		PIDs: append([]int{}, r.Meta.PIDs...), Follow: r.Meta.Follow, PlannedNS: int64(r.Meta.Planned), Blind: []ipi.Blind{},
 	}
 	for _, x := range r.Meta.Blind {
-		j.Blind = append(j.Blind, Blind{append([]ipi.Kind{}, x.Kinds...), x.Why})
+		j.Blind = append(j.Blind, ipi.Blind{Kinds: append([]ipi.Kind{}, x.Kinds...), Mixed: x.Mixed, Why: x.Why})
 	}
 	names := map[string]bool{}
 	for _, row := range r.finest() {

@@ -56,7 +56,10 @@ func (t *term) unseen(r *Report) string {
 		return "which CPUs were watched is not known"
 	}
 	for _, b := range r.Meta.Blind {
-		if t.counts(b.Kinds) {
+		if b.Mixed && !t.asksForKinds() && !t.asksForNames() {
+			continue
+		}
+		if t.counts(b.Kinds) || b.Mixed && t.asksForNames() {
 			return b.Why
 		}
 	}
@@ -102,6 +105,16 @@ func (t *term) counts(kinds []ipi.Kind) bool {
 		})
 	}
 	return true
+}
+
+// asksForKinds reports whether conditions look at kinds.
+func (t *term) asksForKinds() bool {
+	return slices.ContainsFunc(t.where, func(c condition) bool { return c.field == "kind" })
+}
+
+// asksForNames reports whether conditions look at names of functions.
+func (t *term) asksForNames() bool {
+	return slices.ContainsFunc(t.where, func(c condition) bool { return c.field == "cause" || c.field == "remedy" || c.field == "path" })
 }
 
 // watched returns the CPUs that were watched; none if that is not known.

@@ -25,13 +25,7 @@ type Meta struct {
 	// not complete.
 	Planned time.Duration `json:"planned_ns,omitempty"`
 	// Blind is what makes small counts of some rows no proof.
-	Blind []Blind `json:"blind,omitempty"`
-}
-
-// Blind says what a backend does not see or tell apart here.
-type Blind struct {
-	Kinds []ipi.Kind `json:"kinds"` // of rows that it concerns; none: all
-	Why   string     `json:"why"`   // such as "IPIs for irq_work are not counted"
+	Blind []ipi.Blind `json:"blind,omitempty"`
 }
 
 // Report is all that is known at some time. Its rows are in no order.

@@ -106,7 +106,7 @@ func sampleCollector() *Collector {
 // hostileReport has hostile text wherever there can be some.
 func hostileReport() *Report {
 	m := Meta{Version: hostileName, Kernel: hostileName, Machine: hostileName, Victims: hostileName, Filter: hostileName, Mode: hostileName, Notes: []string{hostileName}}
-	m.Blind = []Blind{{[]ipi.Kind{hostileName}, "blind " + hostileName}}
+	m.Blind = []ipi.Blind{{Kinds: []ipi.Kind{hostileName}, Why: "blind " + hostileName}}
 	c := NewCollector(m)
 	c.Add(ipi.Snapshot{
 		At: time.Second, Rows: []ipi.Row{hostileRow()}, Stacks: map[int32][]string{7: {hostileName, "x\ny;z 5"}},

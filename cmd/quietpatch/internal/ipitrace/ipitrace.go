@@ -28,6 +28,8 @@ type Tracer interface {
 	Mode() string
 	// Missing says what this backend does not see here, a sentence each.
 	Missing() []string
+	// Blind says of what of that small counts prove nothing.
+	Blind() []ipi.Blind
 	// Read returns what was counted since the start; after Close, what Close has returned.
 	Read() (ipi.Snapshot, error)
 	// Close stops and returns all that was counted, now with what the stop has sent.

@@ -28,3 +28,6 @@ func (*None) Missing() []string { return nil }
 func NoneFound() []Finding {
 	return []Finding{{Name: "linux/amd64", Needed: true, Why: ErrNone.Error(), Lost: "everything"}}
 }
+
+// Blind returns nothing.
+func (*None) Blind() []ipi.Blind { return nil }

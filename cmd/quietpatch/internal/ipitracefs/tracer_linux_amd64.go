@@ -29,6 +29,7 @@ type Tracer struct {
 	buffers buffers
 	count   *counter
 	missing []string
+	blind   []ipi.Blind
 	self    uint64 // IPIs of start and stop that no event has seen
 	last    ipi.Snapshot
 	err     error // of reading, the first
@@ -136,7 +137,9 @@ func (t *Tracer) prepareCount(f *filters, tune tuning) error {
 			return fmt.Errorf("filter %q: %v is not known here: %s", t.opts.Filter, field, hidden)
 		}
 	}
-	t.missing = append(t.missing, "Functions have no names, and TLB flushes are function calls: "+hidden+".")
+	nameless := "Functions have no names, and TLB flushes are function calls: " + hidden + "."
+	t.missing = append(t.missing, nameless)
+	t.blind = append(t.blind, ipi.Blind{Kinds: []ipi.Kind{ipi.TLB}, Mixed: true, Why: nameless})
 	return nil
 }
 
@@ -216,6 +219,9 @@ func eventError(e *event, err error) error {
 
 // Mode names the means.
 func (t *Tracer) Mode() string { return "tracefs, ring buffer" }
+
+// Blind says of what of that small counts prove nothing.
+func (t *Tracer) Blind() []ipi.Blind { return slices.Clone(t.blind) }
 
 // Missing says what is not seen. What is known only later is in it then.
 func (t *Tracer) Missing() []string {

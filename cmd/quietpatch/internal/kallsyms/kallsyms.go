@@ -120,6 +120,15 @@ func (s *Table) Named(name string) (addrs []uint64) {
 	return addrs
 }
 
+// Has reports whether there is a function of a name, or a part or copy of one that the compiler has
+// made of it (f.isra.0).
+func (s *Table) Has(name string) bool {
+	return s != nil && slices.ContainsFunc(s.names, func(n string) bool {
+		rest, ok := strings.CutPrefix(n, name)
+		return ok && (rest == "" || rest[0] == '.')
+	})
+}
+
 // Where a function ends is not listed, only where the next one begins. largest is more than the kernel's functions
 // have; the last one of a module is taken for no longer than a page, since others are loaded from
 // the next page on.

@@ -21,7 +21,7 @@ func CheckFunctions(names []string) error {
 
 func checkFunctions(table *kallsyms.Table, names []string) error {
 	for _, name := range names {
-		if len(table.Named(name)) == 0 {
+		if !table.Has(name) {
 			return fmt.Errorf("no function of this kernel is called %q", name)
 		}
 	}

@@ -23,6 +23,7 @@ func newMeta(o Options, t ipitrace.Tracer) ipireport.Meta {
 		PIDs:    pids(o.Watch.TGIDs),
 		Follow:  o.Watch.Follow,
 		Planned: o.Planned,
+		Blind:   t.Blind(),
 	}
 }
 

@@ -142,5 +142,8 @@ func (s *Session) Stop() (*ipireport.Report, error) {
 	if s.recorder != nil {
 		err = errors.Join(err, s.recorder.Close())
 	}
+	for _, text := range s.tracer.Missing() {
+		s.collector.Note(text)
+	}
 	return s.collector.Report(), err
 }

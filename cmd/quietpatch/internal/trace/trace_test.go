@@ -100,8 +100,9 @@ type fake struct {
 	err       error
 }
 
-func (f *fake) Mode() string      { return "a fake" }
-func (f *fake) Missing() []string { return []string{"everything"} }
+func (f *fake) Mode() string       { return "a fake" }
+func (f *fake) Missing() []string  { return []string{"everything"} }
+func (f *fake) Blind() []ipi.Blind { return []ipi.Blind{{Why: "eyes shut"}} }
 
 func (f *fake) Read() (ipi.Snapshot, error) {
 	s := f.snapshots[0]
@@ -228,7 +229,7 @@ func TestSentOf(t *testing.T) {
 }
 
 func TestCheckFunctions(t *testing.T) {
-	table, err := kallsyms.Parse(strings.NewReader("ffffffff81000000 t do_sync_core\nffffffff81000100 t flush_tlb_func\n"))
+	table, err := kallsyms.Parse(strings.NewReader("ffffffff81000000 t do_sync_core\nffffffff81000100 t flush_tlb_func.isra.0\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
