@@ -56,8 +56,15 @@ func world(cpus int) (list []sent) {
 		}
 	}
 	whats := []rawKey{
-		{Func: addrF}, {Func: addrG}, {Func: addrG2}, {Func: addrH}, {Func: addrFlush}, {Func: 0x77}, {},
-		{Kind: kindResched}, {Kind: kindIRQWork},
+		{Func: addrF},
+		{Func: addrG},
+		{Func: addrG2},
+		{Func: addrH},
+		{Func: addrFlush},
+		{Func: 0x77},
+		{},
+		{Kind: kindResched},
+		{Kind: kindIRQWork},
 	}
 	for i, who := range []rawOrigin{
 		{TID: 1, TGID: 1, Thread: name16("bash"), Comm: name16("bash")},

@@ -71,8 +71,16 @@ func TestCostsRandom(t *testing.T) {
 func TestPart(t *testing.T) {
 	const most = saturated
 	for _, test := range [][4]uint64{
-		{10, 1, 3, 1}, {10, 3, 3, 3}, {2, 3, 3, 2}, {0, 1, 3, 0}, {5, 1, 10, 0}, {5, 9, 10, 4}, {most, 5, most, 5},
-		{most - 1, most - 1, most, most - 2}, {1, most, most, 1}, {3, 7, 0, 3}, // the last: sums that did not fit
+		{10, 1, 3, 1},
+		{10, 3, 3, 3},
+		{2, 3, 3, 2},
+		{0, 1, 3, 0},
+		{5, 1, 10, 0},
+		{5, 9, 10, 4},
+		{most, 5, most, 5},
+		{most - 1, most - 1, most, most - 2},
+		{1, most, most, 1},
+		{3, 7, 0, 3}, // the last: sums that did not fit
 	} {
 		if got := part(test[0], test[1], test[2]); got != test[3] {
 			t.Errorf("%d: got %d", test, got)

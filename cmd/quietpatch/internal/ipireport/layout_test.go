@@ -16,8 +16,17 @@ func TestShort(t *testing.T) {
 		n    int
 		want string
 	}{
-		{"abc", 3, "abc"}, {"abcdef", 5, "ab..."}, {"äöüäöü", 5, "äö..."}, {"abc", 2, ".."}, {"abc", 0, ""}, {"abc", -1, ""}, {"", 0, ""},
-		{"漢字漢", 6, "漢字漢"}, {"漢字漢字", 7, "漢字..."}, {"漢字漢字", 6, "漢..."}, {"a漢字漢字", 8, "a漢字..."},
+		{"abc", 3, "abc"},
+		{"abcdef", 5, "ab..."},
+		{"äöüäöü", 5, "äö..."},
+		{"abc", 2, ".."},
+		{"abc", 0, ""},
+		{"abc", -1, ""},
+		{"", 0, ""},
+		{"漢字漢", 6, "漢字漢"},
+		{"漢字漢字", 7, "漢字..."},
+		{"漢字漢字", 6, "漢..."},
+		{"a漢字漢字", 8, "a漢字..."},
 	} {
 		if got := short(test.in, test.n); got != test.want || columns(got) > max(test.n, 0) {
 			t.Errorf("%q to %d: got %q, want %q", test.in, test.n, got, test.want)
@@ -133,7 +142,9 @@ func TestHang(t *testing.T) {
 		width int
 		want  string
 	}{
-		{"one  two", 0, "one  two\n"}, {"one  two", 40, "one  two\n"}, {strings.Repeat("word ", 8) + "end", 33, "word word word word word word\n  word word end\n"},
+		{"one  two", 0, "one  two\n"},
+		{"one  two", 40, "one  two\n"},
+		{strings.Repeat("word ", 8) + "end", 33, "word word word word word word\n  word word end\n"},
 		{strings.Repeat("x", 50), 33, strings.Repeat("x", 50) + "\n"},
 	} {
 		var b strings.Builder

@@ -280,7 +280,8 @@ func FuzzReadRecord(f *testing.F) {
 			}
 		}
 		again, err := ReadRecord(bytes.NewReader(record(t, r.Meta, []ipi.Snapshot{{
-			At: r.Duration, Rows: r.Rows, Lost: r.Lost, SelfIPIs: r.SelfIPIs, Stacks: r.Stacks, Interrupted: r.Interrupted}}, true)))
+			At: r.Duration, Rows: r.Rows, Lost: r.Lost, SelfIPIs: r.SelfIPIs, Stacks: r.Stacks, Interrupted: r.Interrupted,
+		}}, true)))
 		if err != nil {
 			t.Fatal(err)
 		}

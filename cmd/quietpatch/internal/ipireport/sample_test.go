@@ -37,8 +37,10 @@ func threaded(cpu, tid int, thread string, n uint64) ipi.Row {
 	return ipi.Row{
 		Key: ipi.Key{
 			CPU: cpu, Kind: ipi.TLB, Cause: "flush_tlb_func.isra.0", StackID: -1,
-			Sender: ipi.Sender{PID: 900, TID: tid, Comm: "java", Thread: thread,
-				Cgroup: "/system.slice/docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope"},
+			Sender: ipi.Sender{
+				PID: 900, TID: tid, Comm: "java", Thread: thread,
+				Cgroup: "/system.slice/docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope",
+			},
 			Origin: ipi.Origin{Syscall: "munmap"},
 		},
 		IPIs: n, Queued: n + 1, CostNS: 900 * n,

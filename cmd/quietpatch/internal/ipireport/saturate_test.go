@@ -24,8 +24,10 @@ func bigReport() *Report {
 	for i, n := range []uint64{saturated - 4, 5} {
 		x.Cause = strings.Repeat(".cold", i)
 		x.Cause = "f" + x.Cause
-		c.addStep(Step{From: c.now, To: time.Duration(i+1) * time.Second, Rows: []ipi.Row{row(i, n), row(2, n)}, Lost: n, SelfIPIs: n,
-			Interrupted: []ipi.Interrupted{x}})
+		c.addStep(Step{
+			From: c.now, To: time.Duration(i+1) * time.Second, Rows: []ipi.Row{row(i, n), row(2, n)}, Lost: n, SelfIPIs: n,
+			Interrupted: []ipi.Interrupted{x},
+		})
 	}
 	return c.Report()
 }

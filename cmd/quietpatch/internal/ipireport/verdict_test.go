@@ -21,21 +21,31 @@ func TestVerdicts(t *testing.T) {
 		lost uint64
 		want []string
 	}{
-		"story": {rows: []ipi.Row{from(1, 123, "driver", work, 300), from(1, 123, "driver", undo, 300), from(1, 9, "x", ipi.Origin{Syscall: "munmap"}, 12)},
+		"story": {
+			rows: []ipi.Row{from(1, 123, "driver", work, 300), from(1, 123, "driver", undo, 300), from(1, 9, "x", ipi.Origin{Syscall: "munmap"}, 12)},
 			want: []string{
 				"CPU 1: 612 IPIs in 30.0 s (20.4/s), 98 % from driver[123]: setsockopt(SO_TIMESTAMP) and close, workqueue netstamp_clear; remedy netstamp",
 				"CPU 2: no IPI in 30.0 s",
-			}},
-		"processes of one name": {rows: []ipi.Row{from(1, 1, "cc1", ipi.Origin{Syscall: "munmap"}, 2), from(1, 2, "cc1", ipi.Origin{Syscall: "munmap"}, 2), from(1, 3, "ld", ipi.Origin{}, 3)},
-			want: []string{"CPU 1: 7 IPIs in 30.0 s (0.233/s), 57 % from cc1 (2 processes): munmap", "CPU 2: no IPI in 30.0 s"}},
-		"nobody": {rows: []ipi.Row{from(1, 0, "", ipi.Origin{Path: "timer"}, 1), from(2, 0, "", ipi.Origin{}, 1)},
-			want: []string{"CPU 1: 1 IPI in 30.0 s (0.0333/s), 100 % from nobody in particular: timer; remedy timer", "CPU 2: 1 IPI in 30.0 s (0.0333/s), 100 % from nobody in particular"}},
-		"little of the rest": {rows: []ipi.Row{from(1, 1, "a", ipi.Origin{Syscall: "munmap"}, 300), from(1, 1, "a", ipi.Origin{Syscall: "brk"}, 2), from(1, 2, "b", ipi.Origin{}, 1)},
-			want: []string{"CPU 1: 303 IPIs in 30.0 s (10.1/s), 99 % from a[1]: munmap and others", "CPU 2: no IPI in 30.0 s"}},
+			},
+		},
+		"processes of one name": {
+			rows: []ipi.Row{from(1, 1, "cc1", ipi.Origin{Syscall: "munmap"}, 2), from(1, 2, "cc1", ipi.Origin{Syscall: "munmap"}, 2), from(1, 3, "ld", ipi.Origin{}, 3)},
+			want: []string{"CPU 1: 7 IPIs in 30.0 s (0.233/s), 57 % from cc1 (2 processes): munmap", "CPU 2: no IPI in 30.0 s"},
+		},
+		"nobody": {
+			rows: []ipi.Row{from(1, 0, "", ipi.Origin{Path: "timer"}, 1), from(2, 0, "", ipi.Origin{}, 1)},
+			want: []string{"CPU 1: 1 IPI in 30.0 s (0.0333/s), 100 % from nobody in particular: timer; remedy timer", "CPU 2: 1 IPI in 30.0 s (0.0333/s), 100 % from nobody in particular"},
+		},
+		"little of the rest": {
+			rows: []ipi.Row{from(1, 1, "a", ipi.Origin{Syscall: "munmap"}, 300), from(1, 1, "a", ipi.Origin{Syscall: "brk"}, 2), from(1, 2, "b", ipi.Origin{}, 1)},
+			want: []string{"CPU 1: 303 IPIs in 30.0 s (10.1/s), 99 % from a[1]: munmap and others", "CPU 2: no IPI in 30.0 s"},
+		},
 		"queued only": {rows: []ipi.Row{from(1, 1, "a", ipi.Origin{}, 0)}, want: []string{"CPUs 1-2: no IPI in 30.0 s"}},
 		"lost":        {lost: 2, want: []string{"CPUs 1-2: no IPI in 30.0 s, but 2 events were lost"}},
-		"not asked for": {rows: []ipi.Row{from(7, 1, "a", ipi.Origin{}, 1)},
-			want: []string{"CPU 7: 1 IPI in 30.0 s (0.0333/s), 100 % from a[1]", "CPUs 1-2: no IPI in 30.0 s"}},
+		"not asked for": {
+			rows: []ipi.Row{from(7, 1, "a", ipi.Origin{}, 1)},
+			want: []string{"CPU 7: 1 IPI in 30.0 s (0.0333/s), 100 % from a[1]", "CPUs 1-2: no IPI in 30.0 s"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Report{Meta: Meta{CPUs: 4, Victims: "1-2"}, Duration: 30 * time.Second, Rows: test.rows, Lost: test.lost}

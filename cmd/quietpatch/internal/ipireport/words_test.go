@@ -49,8 +49,16 @@ func TestRate(t *testing.T) {
 		d    time.Duration
 		want string
 	}{
-		{0, 0, "-"}, {5, 0, "-"}, {0, time.Second, "0"}, {1, time.Hour, "<0.001"}, {1, time.Minute, "0.0167"}, {1, time.Second, "1"},
-		{25, 10 * time.Second, "2.5"}, {123, 10 * time.Second, "12.3"}, {1234, time.Second, "1234"}, {1 << 40, time.Second, "1099511627776"},
+		{0, 0, "-"},
+		{5, 0, "-"},
+		{0, time.Second, "0"},
+		{1, time.Hour, "<0.001"},
+		{1, time.Minute, "0.0167"},
+		{1, time.Second, "1"},
+		{25, 10 * time.Second, "2.5"},
+		{123, 10 * time.Second, "12.3"},
+		{1234, time.Second, "1234"},
+		{1 << 40, time.Second, "1099511627776"},
 	} {
 		if got := rate(test.n, test.d); got != test.want {
 			t.Errorf("%d in %v: got %s, want %s", test.n, test.d, got, test.want)

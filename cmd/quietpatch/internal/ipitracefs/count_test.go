@@ -157,33 +157,70 @@ func TestCount(t *testing.T) {
 		{"another thread's call is no cause", [][]record{
 			{sends(10, 0, 10, 0, syncCore, 1)[0]}, {{ts: 13, pid: 30, what: sendOne, target: 1, addr: handler}},
 		}, []string{"cpu1 call  1/0 pid 30 other||||", "cpu1 call do_sync_core 0/1 pid 10 chronyd||||"}},
-		{"softirq", [][]record{{{ts: 5, pid: 10, what: softirqStarts, target: 3}}, sends(10, 0, 10, flagSoftirq, syncCore, 1)},
-			[]string{"cpu1 call do_sync_core 1/1 pid 0 |||softirq NET_RX|"}},
-		{"softirq of RCU", [][]record{{{ts: 5, pid: 10, what: softirqStarts, target: 9}}, sends(10, 0, 10, flagSoftirq, syncCore, 1)},
-			[]string{"cpu1 call do_sync_core 1/1 pid 0 |||rcu|"}},
-		{"timer", [][]record{{{ts: 5, pid: 10, what: timerEnters}}, sends(10, 0, 10, flagHardirq|flagSoftirq, syncCore, 1)},
-			[]string{"cpu1 call do_sync_core 1/1 pid 0 |||timer|"}},
-		{"interrupt after a timer", [][]record{{{ts: 5, pid: 10, what: timerEnters}, {ts: 6, pid: 10, what: timerLeaves}}, sends(10, 0, 10, flagHardirq, syncCore, 1)},
-			[]string{"cpu1 call do_sync_core 1/1 pid 0 |||irq|"}},
-		{"kworker", [][]record{chain, sends(30, 1, 20, 0, syncCore, 2)},
-			[]string{"cpu2 call do_sync_core 1/1 pid 10 chronyd|||workqueue netstamp_clear|kworker/0:1"}},
-		{"kworker after its work", [][]record{chain, {work(25, workEnds, 1, 20)}, sends(30, 1, 20, 0, syncCore, 2)},
-			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||kthread|"}},
-		{"kworker whose work nobody was seen to queue", [][]record{chain[1:], sends(30, 1, 20, 0, syncCore, 2)},
-			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||workqueue netstamp_clear|"}},
-		{"events are missing", [][]record{chain, {{ts: 25, cpu: 1, what: gap}}, sends(30, 1, 20, 0, syncCore, 2)},
-			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||kthread|"}},
-		{"the queueing of the work may be missing", [][]record{chain[:1], {{ts: 15, cpu: 5, what: gap}}, chain[1:], sends(30, 1, 20, 0, syncCore, 2)},
-			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||workqueue netstamp_clear|"}},
-		{"the cause is missing", [][]record{sends(10, 0, 10, 0, syncCore, 1), {{ts: 20, what: gap}, sends(30, 0, 10, 0, flush, 1)[1]}},
-			[]string{"cpu1 call  1/0 pid 10 chronyd||||", "cpu1 call do_sync_core 1/1 pid 10 chronyd||||"}},
-		{"fork, exec and end within a reading", [][]record{{
-			{ts: 1, pid: 30, what: taskNew, target: 40, comm: "other"}, {ts: 2, pid: 40, what: taskRenamed, target: 40, comm: "date"},
-			{ts: 3, pid: 40, what: taskNew, target: 41, comm: "date", work: cloneThread},
-		}, sends(10, 0, 41, 0, syncCore, 1), {{ts: 20, pid: 40, what: taskEnds, target: 40, comm: "date"}}},
-			[]string{"cpu1 call do_sync_core 1/1 pid 40 date||||"}},
-		{"only the end is seen", [][]record{sends(10, 0, 50, 0, syncCore, 1), {{ts: 20, pid: 50, what: taskEnds, target: 50, comm: "sh"}}},
-			[]string{"cpu1 call do_sync_core 1/1 pid 0 sh||||"}},
+		{
+			"softirq",
+			[][]record{{{ts: 5, pid: 10, what: softirqStarts, target: 3}}, sends(10, 0, 10, flagSoftirq, syncCore, 1)},
+			[]string{"cpu1 call do_sync_core 1/1 pid 0 |||softirq NET_RX|"},
+		},
+		{
+			"softirq of RCU",
+			[][]record{{{ts: 5, pid: 10, what: softirqStarts, target: 9}}, sends(10, 0, 10, flagSoftirq, syncCore, 1)},
+			[]string{"cpu1 call do_sync_core 1/1 pid 0 |||rcu|"},
+		},
+		{
+			"timer",
+			[][]record{{{ts: 5, pid: 10, what: timerEnters}}, sends(10, 0, 10, flagHardirq|flagSoftirq, syncCore, 1)},
+			[]string{"cpu1 call do_sync_core 1/1 pid 0 |||timer|"},
+		},
+		{
+			"interrupt after a timer",
+			[][]record{{{ts: 5, pid: 10, what: timerEnters}, {ts: 6, pid: 10, what: timerLeaves}}, sends(10, 0, 10, flagHardirq, syncCore, 1)},
+			[]string{"cpu1 call do_sync_core 1/1 pid 0 |||irq|"},
+		},
+		{
+			"kworker",
+			[][]record{chain, sends(30, 1, 20, 0, syncCore, 2)},
+			[]string{"cpu2 call do_sync_core 1/1 pid 10 chronyd|||workqueue netstamp_clear|kworker/0:1"},
+		},
+		{
+			"kworker after its work",
+			[][]record{chain, {work(25, workEnds, 1, 20)}, sends(30, 1, 20, 0, syncCore, 2)},
+			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||kthread|"},
+		},
+		{
+			"kworker whose work nobody was seen to queue",
+			[][]record{chain[1:], sends(30, 1, 20, 0, syncCore, 2)},
+			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||workqueue netstamp_clear|"},
+		},
+		{
+			"events are missing",
+			[][]record{chain, {{ts: 25, cpu: 1, what: gap}}, sends(30, 1, 20, 0, syncCore, 2)},
+			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||kthread|"},
+		},
+		{
+			"the queueing of the work may be missing",
+			[][]record{chain[:1], {{ts: 15, cpu: 5, what: gap}}, chain[1:], sends(30, 1, 20, 0, syncCore, 2)},
+			[]string{"cpu2 call do_sync_core 1/1 pid 20 kworker/0:1|||workqueue netstamp_clear|"},
+		},
+		{
+			"the cause is missing",
+			[][]record{sends(10, 0, 10, 0, syncCore, 1), {{ts: 20, what: gap}, sends(30, 0, 10, 0, flush, 1)[1]}},
+			[]string{"cpu1 call  1/0 pid 10 chronyd||||", "cpu1 call do_sync_core 1/1 pid 10 chronyd||||"},
+		},
+		{
+			"fork, exec and end within a reading",
+			[][]record{{
+				{ts: 1, pid: 30, what: taskNew, target: 40, comm: "other"},
+				{ts: 2, pid: 40, what: taskRenamed, target: 40, comm: "date"},
+				{ts: 3, pid: 40, what: taskNew, target: 41, comm: "date", work: cloneThread},
+			}, sends(10, 0, 41, 0, syncCore, 1), {{ts: 20, pid: 40, what: taskEnds, target: 40, comm: "date"}}},
+			[]string{"cpu1 call do_sync_core 1/1 pid 40 date||||"},
+		},
+		{
+			"only the end is seen",
+			[][]record{sends(10, 0, 50, 0, syncCore, 1), {{ts: 20, pid: 50, what: taskEnds, target: 50, comm: "sh"}}},
+			[]string{"cpu1 call do_sync_core 1/1 pid 0 sh||||"},
+		},
 	} {
 		c := smallCounter(ipitrace.Options{})
 		c.add(slices.Concat(test.records...))

@@ -41,7 +41,8 @@ func TestBounds(t *testing.T) {
 	for i := range 3 * endedMax {
 		pid := int32(1000 + i)
 		c.add([]record{
-			{ts: 1, pid: 10, what: workQueued, work: uint64(i)}, {ts: 2, pid: 10, what: taskNew, target: int(pid), comm: "x"},
+			{ts: 1, pid: 10, what: workQueued, work: uint64(i)},
+			{ts: 2, pid: 10, what: taskNew, target: int(pid), comm: "x"},
 			{ts: 3, pid: pid, what: taskEnds, target: int(pid), comm: "x"},
 		})
 	}

@@ -56,8 +56,11 @@ func TestOwnCalls(t *testing.T) {
 // TestOwnThreads: without the number of the process its threads are known by their marks.
 func TestOwnThreads(t *testing.T) {
 	c := smallCounter(ipitrace.Options{})
-	c.add(slices.Concat([]record{{ts: 1, pid: 10, what: marker}, {ts: 2, pid: 10, what: taskNew, target: 41, comm: "x", work: cloneThread},
-		{ts: 3, pid: 10, what: taskNew, target: 42, comm: "x"}},
+	c.add(slices.Concat([]record{
+		{ts: 1, pid: 10, what: marker},
+		{ts: 2, pid: 10, what: taskNew, target: 41, comm: "x", work: cloneThread},
+		{ts: 3, pid: 10, what: taskNew, target: 42, comm: "x"},
+	},
 		sends(10, 0, 10, 0, syncCore, 1), sends(20, 0, 41, 0, syncCore, 1), sends(30, 0, 42, 0, syncCore, 1),
 		[]record{{ts: 35, pid: 41, what: taskEnds, target: 41, comm: "x"}, {ts: 40, pid: 30, what: taskNew, target: 41, comm: "y"}}, sends(50, 0, 41, 0, syncCore, 1)))
 	want := []string{"cpu1 call do_sync_core 1/1 pid 41 y||||", "cpu1 call do_sync_core 1/1 pid 42 x||||"}
