@@ -120,10 +120,13 @@ func wakeByIRQWork(t *testing.T, n int) int {
 		for !stop.Load() {
 			// RawSyscall: the Go runtime wakes no other thread for it.
 			got, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_WAIT, uintptr(ep), uintptr(unsafe.Pointer(&events[0])), 1, 100, 0, 0)
-			if errno != 0 && errno != unix.EINTR {
+			switch errno {
+			case 0:
+				woken.Add(int64(got))
+			case unix.EINTR: // Go would like to have the thread
+			default:
 				return errno
 			}
-			woken.Add(int64(int(got)))
 		}
 		return nil
 	})
