@@ -47,8 +47,11 @@ rate, cost, lost and self_ipis with a number, for example
   ipis(cpu=2-3,kind=tlb) < 10 && rate < 1/s
   cost(comm="java*|node") <= 250us
 
-It needs root, or CAP_BPF and CAP_PERFMON; --check says what is there and what is not. The
-trace itself interrupts all CPUs when it starts and when it stops, as the kernel
+It fails also if it is not proved: if events were lost, the run ended before its time, or it
+is about CPUs that were not watched. IPIs that the trace itself sends are in no row.
+
+It needs root, or CAP_BPF, CAP_PERFMON and, for the names of functions, CAP_SYSLOG;
+--check says what is there and what is not. The trace itself interrupts all CPUs when it starts and when it stops, as the kernel
 changes its code for that: these IPIs are counted apart (self_ipis) and are in no row.
 
 Exit codes: 0 all is well; 1 an assertion does not hold, the program has failed, or with
