@@ -51,8 +51,9 @@ It fails also if it is not proved: if events were lost, the run ended before its
 is about CPUs that were not watched. IPIs that the trace itself sends are in no row.
 
 It needs root, or CAP_BPF, CAP_PERFMON and, for the names of functions, CAP_SYSLOG;
---check says what is there and what is not. The trace itself interrupts all CPUs when it starts and when it stops, as the kernel
-changes its code for that: these IPIs are counted apart (self_ipis) and are in no row.
+--check says what is there and what is not. The trace itself interrupts all CPUs when
+it starts and when it stops, as the kernel changes its code for that: these IPIs are
+counted apart (self_ipis).
 
 Exit codes: 0 all is well; 1 an assertion does not hold, the program has failed, or with
 --check no backend works; 2 wrong usage, or nothing can be watched here.`
