@@ -98,19 +98,28 @@ func TestTraceTimestamp(t *testing.T) {
 	}
 }
 
-// TestTraceMembarrier: exactly 1000, with their sender, in the JSON that is promised.
+// TestTraceMembarrier: exactly 1000, with their sender, in the JSON that is promised. An IPI that is on its
+// way for somebody else can serve a call, too: then one is tried again.
 func TestTraceMembarrier(t *testing.T) {
-	p, victim := scenario(t, "membarrier", 1000)
-	end := watch(t, "--cpus", fmt.Sprint(victim))
-	r := finish(t, p)
-	var found []ipireport.JSONRow
-	for _, row := range end(exitOK).Rows {
-		if row.Cause == "ipi_sync_core" && row.PID == r.PID {
-			found = append(found, row)
+	const n, tries = 1000, 3
+	for try := 1; ; try++ {
+		p, victim := scenario(t, "membarrier", n)
+		end := watch(t, "--cpus", fmt.Sprint(victim))
+		r := finish(t, p)
+		var found []ipireport.JSONRow
+		for _, row := range end(exitOK).Rows {
+			if row.Cause == "ipi_sync_core" && row.PID == r.PID {
+				found = append(found, row)
+			}
 		}
-	}
-	if len(found) != 1 || found[0].IPIs != 1000 || found[0].Queued != 1000 || found[0].Syscall != "membarrier" || found[0].CPU != victim || found[0].Comm == "" || found[0].CostNS == 0 {
-		t.Errorf("%+v, want one row with 1000; the CPU received %+v", found, r.Received)
+		if len(found) == 1 && found[0].Queued == n && found[0].IPIs < n && found[0].IPIs > n-n/100 && try < tries {
+			t.Logf("%d IPIs for %d calls: again", found[0].IPIs, n)
+			continue
+		}
+		if len(found) != 1 || found[0].IPIs != n || found[0].Queued != n || found[0].Syscall != "membarrier" || found[0].CPU != victim || found[0].Comm == "" || found[0].CostNS == 0 {
+			t.Errorf("%+v, want one row with %d; the CPU received %+v", found, n, r.Received)
+		}
+		return
 	}
 }
 
@@ -134,7 +143,7 @@ func TestTraceNarrow(t *testing.T) {
 					t.Errorf("not asked for: %+v", row)
 				}
 				if row.CPU == victim && row.Cause == "ipi_sync_core" && row.PID == r.PID {
-					sum += row.IPIs
+					sum += row.Queued
 				}
 			}
 			want := uint64(200)
@@ -142,7 +151,7 @@ func TestTraceNarrow(t *testing.T) {
 				want = 0
 			}
 			if sum != want {
-				t.Errorf("%d IPIs, want %d: %+v", sum, want, report.Rows)
+				t.Errorf("%d calls, want %d: %+v", sum, want, report.Rows)
 			}
 		})
 	}
@@ -151,13 +160,13 @@ func TestTraceNarrow(t *testing.T) {
 // TestTraceAssert: an assertion that does not hold makes the exit code, and names the rows.
 func TestTraceAssert(t *testing.T) {
 	p, victim := scenario(t, "membarrier", 50)
-	end := watch(t, "--cpus", fmt.Sprint(victim), "--pid", fmt.Sprint(p.PID()), "--assert", "ipis(cause=ipi_sync_core) < 50")
+	end := watch(t, "--cpus", fmt.Sprint(victim), "--pid", fmt.Sprint(p.PID()), "--assert", "queued(cause=ipi_sync_core) < 50")
 	finish(t, p)
-	if report := end(exitFailed); report.IPIs < 50 {
-		t.Errorf("%d IPIs", report.IPIs)
+	if report := end(exitFailed); report.Queued < 50 {
+		t.Errorf("%d calls", report.Queued)
 	}
 	p, victim = scenario(t, "membarrier", 50)
-	end = watch(t, "--cpus", fmt.Sprint(victim), "--pid", fmt.Sprint(p.PID()), "--assert", "ipis(cause=ipi_sync_core) == 50 && lost == 0")
+	end = watch(t, "--cpus", fmt.Sprint(victim), "--pid", fmt.Sprint(p.PID()), "--assert", "queued(cause=ipi_sync_core) == 50 && lost == 0")
 	finish(t, p)
 	end(exitOK)
 }
@@ -207,13 +216,13 @@ func traceFollow(t *testing.T, backend string, victim int, script string) {
 	var sum uint64
 	for _, row := range report.Rows {
 		if row.Comm == "drive" && row.Cause == "ipi_sync_core" {
-			sum += row.IPIs
+			sum += row.Queued
 		} else if row.Comm != "sh" && row.Comm != "drive" {
 			t.Errorf("not asked for: %+v", row)
 		}
 	}
 	if sum != 100 {
-		t.Errorf("%d IPIs, want 100: %+v", sum, report.Rows)
+		t.Errorf("%d calls, want 100: %+v", sum, report.Rows)
 	}
 }
 
