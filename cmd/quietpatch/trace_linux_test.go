@@ -93,7 +93,7 @@ func TestTraceTimestamp(t *testing.T) {
 			t.Errorf("%d IPIs from %s, want 3 for each flip; found %v", n, call, from)
 		}
 	}
-	if report.Lost != 0 || report.SelfIPIs == 0 {
+	if report.Lost != 0 { // self_ipis can be 0, if another trace has turned the events on
 		t.Errorf("lost %d, self_ipis %d", report.Lost, report.SelfIPIs)
 	}
 }

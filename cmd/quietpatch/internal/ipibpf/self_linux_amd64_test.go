@@ -147,7 +147,9 @@ func TestSelfAlone(t *testing.T) {
 	if others < 10*alone {
 		t.Skip("others did not send enough")
 	}
-	if told > alone+200 || told < alone/2 {
+	// What others send in the few milliseconds of the first event is told; and another tracer may have
+	// turned the events on.
+	if told > alone+200+others/10 || told < alone/2 && others < 2*alone {
 		t.Errorf("%d are told, %d if it is quiet; %d came", told, alone, others)
 	}
 }

@@ -27,7 +27,11 @@ func (b *Backend) Munmap(t *testing.T) ipi.Snapshot {
 	got := Sum(t, s, func(r *ipi.Row) bool {
 		return r.Kind == ipi.TLB && r.Cause == "flush_tlb_func" && r.Sender.PID == pid && r.Origin.Syscall == "munmap"
 	})
-	if got.IPIs != n || got.Queued != n {
+	least := uint64(n)
+	if b.Syscalls.Stacks {
+		least -= n / 50 // a stack that could not be walked has no system call
+	}
+	if got.IPIs < least || got.IPIs > n || got.Queued != got.IPIs {
 		t.Errorf("got %+v, want %d", got, n)
 	}
 	return s

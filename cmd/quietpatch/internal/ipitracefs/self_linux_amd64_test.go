@@ -95,7 +95,7 @@ func TestSelfUnderLoad(t *testing.T) {
 	if came < quiet+2*most {
 		t.Skipf("only %d came: others use the CPU", came)
 	}
-	if told > quiet+most || told < quiet/2 {
+	if told > quiet+most || rig.Isolated && told < quiet/2 { // another tracer may have turned the events on
 		t.Errorf("%d are told of %d, without load %d", told, came, quiet)
 	}
 	t.Logf("%d are told of %d, without load %d", told, came, quiet)
