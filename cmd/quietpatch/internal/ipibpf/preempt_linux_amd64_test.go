@@ -75,7 +75,8 @@ func TestIRQWorkWakes(t *testing.T) {
 		if woken < n/2 {
 			t.Skipf("%d of %d wakeups came: others use the CPU", woken, n)
 		}
-		if blamed.IPIs > 0 || right.IPIs < uint64(woken)*8/10 {
+		// A CPU that has just begun to idle is woken without an IPI.
+		if blamed.IPIs > 0 || right.IPIs < uint64(woken)/4 {
 			t.Errorf("by events %v: the process is blamed for %d, nobody for %d; %d wakeups", events, blamed.IPIs, right.IPIs, woken)
 		}
 	}
