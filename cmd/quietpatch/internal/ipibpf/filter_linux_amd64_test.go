@@ -164,7 +164,7 @@ func TestFilterKernel(t *testing.T) {
 		j.Close()
 	}
 	t.Logf("%d of %d pass; comparisons by field: %v", passed, judged, seen)
-	if passed < judged/10 || passed > judged*9/10 || len(seen) != int(fieldMask)+1 {
+	if passed < judged/10 || passed > judged*9/10 || len(seen) != int(fieldMask)+1 && !testing.Short() {
 		t.Errorf("the filters are one-sided")
 	}
 }
