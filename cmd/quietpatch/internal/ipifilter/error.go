@@ -17,9 +17,12 @@ type Error struct {
 
 // Error returns two or three lines: what was expected and found, the expression, and a caret
 // under the character.
-func (e *Error) Error() string {
+func (e *Error) Error() string { return e.In("filter") }
+
+// In is the same for an expression of another kind, such as an assertion.
+func (e *Error) In(what string) string {
 	line, column := window(e.Expr, e.Pos)
-	text := fmt.Sprintf("filter: expected %s, found %s", e.Expected, e.Found)
+	text := fmt.Sprintf("%s: expected %s, found %s", what, e.Expected, e.Found)
 	if e.Expr == "" {
 		return text
 	}

@@ -24,8 +24,8 @@ type AssertError struct {
 // Error returns two or three lines as those of filters: what was expected and found, the expression,
 // and a caret under the character.
 func (e *AssertError) Error() string {
-	f := ipifilter.Error{Expr: e.Expr, Pos: e.Pos, Expected: e.Expected, Found: e.Found}
-	return "assertion: " + strings.TrimPrefix(f.Error(), "filter: ")
+	f := ipifilter.Error(*e)
+	return f.In("assertion")
 }
 
 // ParseAssertion reads an assertion about a machine whose CPUs are 0 to cpus-1. An error is an

@@ -3,8 +3,6 @@
 package isolated
 
 import (
-	"fmt"
-
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/interrupts"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/trace"
 )
@@ -63,6 +61,6 @@ func (r *runner) interrupts(p *Phase, from, to tally) {
 	p.CallIPIs, p.TLBIPIs = int64(n.Call+n.TLB), int64(n.TLB)
 	p.RescheduleIPIs, p.WakeIPIs = int64(n.Resched), int64(n.Wake)
 	if n.Lost > 0 {
-		r.note("%s", fmt.Sprintf("%s could not be counted", plural(int64(n.Lost), "IPI")))
+		r.note("%s could not be counted", plural(int64(n.Lost), "IPI"))
 	}
 }
