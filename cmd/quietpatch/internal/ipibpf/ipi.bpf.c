@@ -81,6 +81,20 @@ int forked(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* A thread that calls exec ends all others, and then has the number of the process (fs/exec.c, de_thread):
+ * the leader that ends for it takes no number along.
+ */
+inline_always u8 makes_way(struct task_struct *t)
+{
+	struct signal_struct *signal = t->signal;
+	struct task_struct *execs;
+
+	if (!signal || !field_exists(signal->group_exec_task))
+		return 0;
+	execs = signal->group_exec_task;
+	return execs && execs != t;
+}
+
 /* sched_process_exit(task): what a thread closes at its end comes after this, and as long as nobody has waited
  * for it the number is its own. So the number is kept until the thread is freed.
  */
@@ -92,8 +106,11 @@ int exits(void *ctx)
 	u64 key = (u64)t;
 
 	ids.tid = number(t, t->pid);
-	if (t->pid == t->tgid) /* the leader is freed last */
+	if (t->pid == t->tgid) { /* the leader is freed last */
+		if (makes_way(t))
+			return 0;
 		ids.tgid = ids.tid;
+	}
 	if (ids.tgid && bpf_map_lookup_elem(&tgids, &ids.tgid))
 		bpf_map_update_elem(&dying, &key, &ids, BPF_ANY);
 	else if (ids.tid && bpf_map_lookup_elem(&pids, &ids.tid))

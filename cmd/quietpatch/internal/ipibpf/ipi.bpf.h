@@ -52,6 +52,10 @@ struct thread_info {
 	u32 status;
 };
 
+struct signal_struct {
+	struct task_struct *group_exec_task;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	u32 flags;
@@ -59,6 +63,7 @@ struct task_struct {
 	s32 tgid;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct signal_struct *signal;
 	void *worker_private;
 	char comm[16];
 	s32 softirq_disable_cnt;

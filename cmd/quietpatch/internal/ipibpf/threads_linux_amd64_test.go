@@ -1,9 +1,13 @@
 package ipibpf
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -118,11 +122,7 @@ func TestEnds(t *testing.T) {
 	first := start(t, "membarrier", 1)
 	pid := uint32(first.PID())
 	tr := open(t, ipitrace.Options{TGIDs: []int32{int32(pid), int32(os.Getpid())}, PIDs: []int32{int32(pid)}, Follow: true})
-	has := func(name string, id uint32) bool {
-		var as uint8
-		return tr.coll.Maps[name].Lookup(id, &as) == nil
-	}
-	if !has("tgids", pid) || !has("pids", pid) {
+	if !has(tr, "tgids", pid) || !has(tr, "pids", pid) {
 		t.Fatal("the process that was asked for is not in the set")
 	}
 	first.Finish(t)
@@ -131,17 +131,94 @@ func TestEnds(t *testing.T) {
 			t.Skip(err)
 		}
 	}
-	left := 0
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) { // RCU frees
-		keys, _, err := entries[uint32, uint8](tr.coll.Maps["tgids"])
-		if err != nil {
+	onlyLeft(t, tr, uint32(os.Getpid()))
+	if has(tr, "pids", pid) {
+		t.Error("the thread that was asked for is still in the set")
+	}
+}
+
+func has(tr *Tracer, name string, id uint32) bool {
+	var as uint8
+	return tr.coll.Maps[name].Lookup(id, &as) == nil
+}
+
+// onlyLeft waits until the kernel has freed all processes that were followed but those.
+func onlyLeft(t *testing.T, tr *Tracer, want ...uint32) {
+	t.Helper()
+	slices.Sort(want)
+	var left []uint32
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) { // RCU frees
+		var err error
+		if left, _, err = entries[uint32, uint8](tr.coll.Maps["tgids"]); err != nil {
 			t.Fatal(err)
 		}
-		if left = len(keys); left == 1 {
-			break
+		if slices.Sort(left); slices.Equal(left, want) {
+			return
 		}
 	}
-	if left != 1 || has("tgids", pid) || has("pids", pid) || !has("tgids", uint32(os.Getpid())) {
-		t.Errorf("%d are in the set, expected the own process only; that of the past: %v, %v", left, has("tgids", pid), has("pids", pid))
+	for _, id := range left {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", id))
+		t.Logf("process %d: %v\n%s", id, err, status)
 	}
+	missed, err := tr.missed()
+	t.Errorf("in the set are %d, expected %d; programs that could not run: %d, %v", left, want, missed, err)
+}
+
+const execEnv = "IPIBPF_EXEC"
+
+// TestThreadExecs: a process whose leader ends since another thread calls exec is followed further.
+func TestThreadExecs(t *testing.T) {
+	if os.Getenv(execEnv) != "" {
+		execInThread(t)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := open(t, ipitrace.Options{TGIDs: []int32{int32(os.Getpid())}, Follow: true})
+	cmd := exec.Command(exe, "-test.run=^TestThreadExecs$")
+	cmd.Env = append(os.Environ(), execEnv+"=1")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := uint32(cmd.Process.Pid)
+	if _, err := io.WriteString(stdin, "is there\n"); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || line != "is there\n" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	if err := exec.Command("/bin/true").Run(); err != nil { // whose end comes after that of the leader
+		t.Skip(err)
+	}
+	onlyLeft(t, tr, uint32(os.Getpid()), pid)
+	stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	onlyLeft(t, tr, uint32(os.Getpid()))
+}
+
+// execInThread calls exec in a thread that is not the leader. What it executes repeats what it reads.
+func execInThread(t *testing.T) {
+	failed := make(chan error)
+	for range 2 { // the leader has one of them at most
+		go func() {
+			runtime.LockOSThread()
+			if unix.Gettid() != os.Getpid() {
+				failed <- unix.Exec("/bin/cat", []string{"cat"}, nil)
+			}
+			select {}
+		}()
+	}
+	t.Fatal(<-failed)
 }
