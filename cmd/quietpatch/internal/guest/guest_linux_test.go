@@ -265,13 +265,26 @@ wait $p
 code=$?
 cat /tmp/report
 exit $code`},
+		{"offline", fmt.Sprintf(assert, "ipis(cpu=3,cause=ipi_sync_core) <= 0") + ` &
+p=$!
+until grep -q watching /tmp/said; do kill -0 $p || break; sleep 0.1; done
+echo 0 >/sys/devices/system/cpu/cpu3/online
+wait $p
+code=$?
+echo 1 >/sys/devices/system/cpu/cpu3/online
+cat /tmp/report
+exit $code`},
 	}
 	out := boot(t, g)
-	for name, want := range map[string]int{"alone": 0, "interrupted": 1} {
+	for _, want := range []struct {
+		step    string
+		code    int
+		offline string
+	}{{"alone", 0, ""}, {"interrupted", 1, ""}, {"offline", 1, "3"}} {
 		var report ipireport.JSON
-		step := out.Steps[name]
-		if err := json.Unmarshal([]byte(step.Text), &report); err != nil || step.Code != want || report.Victims != "2-3" {
-			t.Errorf("%s: code %d, want %d, victims %s, %v: %s", name, step.Code, want, report.Victims, err, step.Text)
+		step := out.Steps[want.step]
+		if err := json.Unmarshal([]byte(step.Text), &report); err != nil || step.Code != want.code || report.Victims != "2-3" || report.Offline != want.offline {
+			t.Errorf("%s: code %d, want %d, victims %s, offline %s, %v: %s", want.step, step.Code, want.code, report.Victims, report.Offline, err, step.Text)
 		}
 	}
 }

@@ -81,6 +81,18 @@ func (c CPUs) Intersects(d CPUs) bool {
 	return false
 }
 
+// Or returns the CPUs that are in one of the sets, or in both.
+func (c CPUs) Or(d CPUs) CPUs {
+	if len(c) < len(d) {
+		c, d = d, c
+	}
+	either := slices.Clone(c)
+	for i := range d {
+		either[i] |= d[i]
+	}
+	return either
+}
+
 // And returns the CPUs that are in both sets.
 func (c CPUs) And(d CPUs) CPUs {
 	both := slices.Clone(c[:min(len(c), len(d))])

@@ -51,6 +51,10 @@ func TestSetsAgree(t *testing.T) {
 				if got := c.And(d); !got.Equal(MakeCPUs(both...)) || !reflect.DeepEqual(got, MakeCPUs(both...)) {
 					t.Fatalf("%v and %v: got %v, want %v", lc, ld, list(got), both)
 				}
+				either := slices.Compact(slices.Sorted(slices.Values(slices.Concat(lc, ld))))
+				if got := c.Or(d); !got.Equal(MakeCPUs(either...)) || !reflect.DeepEqual(got, MakeCPUs(either...)) {
+					t.Fatalf("%v or %v: got %v, want %v", lc, ld, list(got), either)
+				}
 				if got := c.Intersects(d); got != (len(both) > 0) {
 					t.Fatalf("%v and %v: Intersects is %v", lc, ld, got)
 				}

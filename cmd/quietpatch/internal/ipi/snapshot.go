@@ -14,6 +14,8 @@ type Snapshot struct {
 	// Stacks has the functions of each stack that a row names, the innermost first. Those
 	// of earlier snapshots need not be repeated.
 	Stacks map[int32][]string
+	// Offline is the victims that did not run when this was read. Backends leave it to who reads.
+	Offline CPUs
 	// Interrupted is empty unless it was asked for.
 	Interrupted []Interrupted
 }

@@ -36,6 +36,7 @@ type Collector struct {
 	stepped  time.Duration // length of the last step
 	folded   uint64
 	broken   string
+	offline  ipi.CPUs
 	rowsMax  int
 	lanesMax int
 	// interrupted has as many rows as rows has, at most.
@@ -75,7 +76,7 @@ func (c *Collector) Report() *Report {
 	r := &Report{
 		Meta: c.meta, Duration: c.now, Lost: c.lost, SelfIPIs: c.selfIPIs,
 		Rows: make([]ipi.Row, 0, len(c.rows)), Stacks: maps.Clone(c.stacks),
-		Folded: c.folded, Incomplete: c.broken,
+		Folded: c.folded, Incomplete: c.broken, Offline: c.offline,
 	}
 	r.Meta.Notes, r.Meta.Blind, r.Meta.PIDs = slices.Clone(c.meta.Notes), slices.Clone(c.meta.Blind), slices.Clone(c.meta.PIDs)
 	if r.Incomplete == "" {
@@ -101,6 +102,7 @@ type Step struct {
 	Lost     uint64
 	SelfIPIs uint64
 	Stacks   map[int32][]string // not seen before
+	Offline  ipi.CPUs           // victims that did not run at its end
 
 	Interrupted []ipi.Interrupted // only those that have changed, with what was added
 }
@@ -132,7 +134,7 @@ func (d *differ) told(k ipi.Key, now counts) counts {
 func (d *differ) step(s ipi.Snapshot) Step {
 	st := Step{
 		From: d.at, To: max(s.At, d.at),
-		Lost: since(d.lost, s.Lost), SelfIPIs: since(d.selfIPIs, s.SelfIPIs),
+		Lost: since(d.lost, s.Lost), SelfIPIs: since(d.selfIPIs, s.SelfIPIs), Offline: s.Offline,
 	}
 	now := make(map[ipi.Key]counts, len(s.Rows))
 	remedies := make(map[ipi.Key]string)
@@ -192,6 +194,7 @@ func (c *Collector) addStep(s Step) {
 	c.now = max(c.now, s.To)
 	increase(&c.lost, s.Lost)
 	increase(&c.selfIPIs, s.SelfIPIs)
+	c.offline = c.offline.Or(s.Offline)
 	for id, frames := range s.Stacks {
 		if len(c.stacks) < stacksMax {
 			c.stacks[id] = frames

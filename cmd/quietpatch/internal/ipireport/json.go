@@ -45,6 +45,7 @@ type JSON struct {
 	Follow    bool        `json:"follow"`     // and those that they start
 	PlannedNS int64       `json:"planned_ns"` // how long the run should last; 0: until it was stopped
 	Blind     []ipi.Blind `json:"blind"`      // what makes small counts of some rows no proof
+	Offline   string      `json:"offline"`    // list of the victims that were seen offline; "" for none
 }
 
 // JSONRow is a row. What is not known is "" or 0.
@@ -116,7 +117,7 @@ func (r *Report) JSON() *JSON {
 		Victims: r.Meta.Victims, Filter: r.Meta.Filter, Mode: r.Meta.Mode, Notes: append([]string{}, r.Meta.Notes...),
 		Folded: r.Folded, Incomplete: r.Incomplete, Remedies: []JSONRemedy{},
 		Verdicts: []JSONVerdict{}, Interrupted: []JSONInterrupted{},
-		PIDs: append([]int{}, r.Meta.PIDs...), Follow: r.Meta.Follow, PlannedNS: int64(r.Meta.Planned), Blind: []ipi.Blind{},
+		PIDs: append([]int{}, r.Meta.PIDs...), Follow: r.Meta.Follow, PlannedNS: int64(r.Meta.Planned), Blind: []ipi.Blind{}, Offline: r.Offline.String(),
 	}
 	for _, x := range r.Meta.Blind {
 		j.Blind = append(j.Blind, ipi.Blind{Kinds: append([]ipi.Kind{}, x.Kinds...), Mixed: x.Mixed, Why: x.Why})

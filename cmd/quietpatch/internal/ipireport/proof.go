@@ -54,6 +54,8 @@ func (t *term) unseen(r *Report) string {
 		return "there were too many rows, and some have lost what the conditions look at"
 	case r.Meta.watched().Len() == 0:
 		return "which CPUs were watched is not known"
+	case t.asksFor(r.Offline).Len() > 0:
+		return offlineText(t.asksFor(r.Offline))
 	}
 	for _, b := range r.Meta.Blind {
 		if b.Mixed && !t.asksForKinds() && !t.asksForNames() {
@@ -88,6 +90,26 @@ func (t *term) blindCPUs(r *Report) string {
 		}
 	}
 	return ""
+}
+
+// asksFor returns those of the CPUs that the conditions are for.
+func (t *term) asksFor(cpus ipi.CPUs) ipi.CPUs {
+	for i := range t.where {
+		if t.where[i].field == "cpu" {
+			cpus = cpus.And(t.where[i].cpus)
+		}
+	}
+	return cpus
+}
+
+// offlineText is such as "CPUs 2-3 were offline for a while", or "".
+func offlineText(cpus ipi.CPUs) string {
+	n := cpus.Len()
+	if n == 0 {
+		return ""
+	}
+	m := Meta{Victims: cpus.String()}
+	return m.where() + wasWere(uint64(n)) + " offline for a while"
 }
 
 // counts reports whether rows of one of the kinds can be among those that the conditions are for.

@@ -42,6 +42,7 @@ type recordLine struct {
 	End      bool               `json:"end,omitempty"` // the last line; without it the file is cut off
 
 	Interrupted []recordInterrupted `json:"interrupted,omitempty"` // since the first release that has it
+	Offline     string              `json:"offline,omitempty"`     // list of CPUs
 }
 
 type recordRow struct {
@@ -143,7 +144,7 @@ func NewRecorder(w io.Writer, meta Meta) (*Recorder, error) {
 // so that a run that is killed loses no more than the step after it.
 func (r *Recorder) Write(s Step) error {
 	r.at = s.To
-	l := recordLine{Lost: s.Lost, SelfIPIs: s.SelfIPIs}
+	l := recordLine{Lost: s.Lost, SelfIPIs: s.SelfIPIs, Offline: s.Offline.String()}
 	rows, stacks, interrupted := s.Rows, slices.Sorted(maps.Keys(s.Stacks)), s.Interrupted
 	for {
 		l.AtNS = int64(s.To)
@@ -318,6 +319,13 @@ func (p *recordReader) add(l *recordLine) error {
 	s.To = time.Duration(l.AtNS)
 	increase(&s.Lost, l.Lost)
 	increase(&s.SelfIPIs, l.SelfIPIs)
+	if l.Offline != "" {
+		offline, err := ipi.ParseCPUs(l.Offline, ipi.CPUsMax)
+		if err != nil {
+			return fmt.Errorf("CPUs that are offline: %w", err)
+		}
+		s.Offline = s.Offline.Or(offline)
+	}
 	if len(s.Rows)+len(l.Rows) > p.max {
 		return fmt.Errorf("expected at most %d rows in a snapshot", p.max)
 	}

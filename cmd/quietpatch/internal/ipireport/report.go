@@ -43,6 +43,8 @@ type Report struct {
 	// Incomplete says why the run is not whole, such as a file that ends early, or less time
 	// than was planned; "" if it is.
 	Incomplete string
+	// Offline is the victims that were seen offline: what they did not get then proves nothing.
+	Offline ipi.CPUs
 	// Interrupted is who had the victims' CPUs, in no order; empty if nobody asked.
 	Interrupted []ipi.Interrupted
 }

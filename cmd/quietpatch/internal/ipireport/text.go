@@ -79,6 +79,9 @@ func (r *Report) head() []string {
 	if r.Incomplete != "" {
 		list = append(list, "Not complete: "+clean(r.Incomplete))
 	}
+	if text := offlineText(r.Offline); text != "" {
+		list = append(list, text+": it is not known what would have interrupted there then.")
+	}
 	for _, n := range m.Notes {
 		list = append(list, "note: "+clean(n))
 	}

@@ -61,6 +61,9 @@ func (r *Report) verdict(cpu int, rows []ipi.Row, known remedies) verdict {
 		if r.Lost > 0 {
 			v.text += fmt.Sprintf(", but %s lost", plural(r.Lost, "event")+wasWere(r.Lost))
 		}
+		if r.Offline.Has(cpu) {
+			v.text += ", but offline for a while"
+		}
 		return v
 	}
 	list := make([]*culprit, 0, len(found))
@@ -159,17 +162,16 @@ func percent(n, of uint64) string {
 	return fmt.Sprintf("%d %%", p)
 }
 
-// verdictLines says it for the CPUs that got most, and for those together that got nothing.
+// verdictLines says it for the CPUs that got most, and for those together that got nothing for the same reasons.
 func (r *Report) verdictLines(top int) []string {
 	var list []verdict
-	var quiet ipi.CPUs
-	quietText := ""
+	quiet := map[string]ipi.CPUs{}
 	for _, v := range r.verdicts() {
 		if v.ipis > 0 {
 			list = append(list, v)
 			continue
 		}
-		quiet, quietText = quiet.With(v.cpu), v.text // the same for all
+		quiet[v.text] = quiet[v.text].With(v.cpu)
 	}
 	slices.SortStableFunc(list, func(a, b verdict) int { return cmp.Compare(b.ipis, a.ipis) })
 	var lines []string
@@ -185,9 +187,9 @@ func (r *Report) verdictLines(top int) []string {
 		}
 		lines = append(lines, fmt.Sprintf("and %s more: %s", plural(len(rest), "CPU"), plural(n, "IPI")))
 	}
-	if quiet.Len() > 0 {
-		m := Meta{Victims: quiet.String()}
-		lines = append(lines, m.where()+": "+quietText)
+	for _, text := range slices.Sorted(maps.Keys(quiet)) {
+		m := Meta{Victims: quiet[text].String()}
+		lines = append(lines, m.where()+": "+text)
 	}
 	return lines
 }

@@ -19,6 +19,7 @@ func TestVerdicts(t *testing.T) {
 	for name, test := range map[string]struct {
 		rows []ipi.Row
 		lost uint64
+		off  ipi.CPUs
 		want []string
 	}{
 		"story": {
@@ -42,13 +43,14 @@ func TestVerdicts(t *testing.T) {
 		},
 		"queued only": {rows: []ipi.Row{from(1, 1, "a", ipi.Origin{}, 0)}, want: []string{"CPUs 1-2: no IPI in 30.0 s"}},
 		"lost":        {lost: 2, want: []string{"CPUs 1-2: no IPI in 30.0 s, but 2 events were lost"}},
+		"offline":     {off: ipi.MakeCPUs(2), want: []string{"CPU 1: no IPI in 30.0 s", "CPU 2: no IPI in 30.0 s, but offline for a while"}},
 		"not asked for": {
 			rows: []ipi.Row{from(7, 1, "a", ipi.Origin{}, 1)},
 			want: []string{"CPU 7: 1 IPI in 30.0 s (0.0333/s), 100 % from a[1]", "CPUs 1-2: no IPI in 30.0 s"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &Report{Meta: Meta{CPUs: 4, Victims: "1-2"}, Duration: 30 * time.Second, Rows: test.rows, Lost: test.lost}
+			r := &Report{Meta: Meta{CPUs: 4, Victims: "1-2"}, Duration: 30 * time.Second, Rows: test.rows, Lost: test.lost, Offline: test.off}
 			if got := r.verdictLines(16); !slices.Equal(got, test.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}

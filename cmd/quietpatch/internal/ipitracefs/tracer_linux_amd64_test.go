@@ -148,8 +148,8 @@ func TestRate(t *testing.T) {
 	started.Finish(t)
 	s := closed(t, tr)
 	got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == started.PID() && r.Cause == "ipi_sync_core" })
-	// The spinner does not have the victim all the time, and others send, too.
-	if most := uint64(started.Received()); got.IPIs != got.Queued || got.IPIs > most || got.IPIs < n/3 || s.Lost > 2*n/20 {
+	// The spinner does not have the victim all the time, and others send, too: one IPI may be for a call of theirs and one of ours.
+	if most := uint64(started.Received()); got.IPIs > got.Queued || got.Queued-got.IPIs > n/100 || got.IPIs > most || got.IPIs < n/3 || s.Lost > 2*n/20 {
 		t.Errorf("got %+v of %d, lost %d", got, most, s.Lost)
 	}
 }

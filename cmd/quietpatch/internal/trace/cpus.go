@@ -77,6 +77,22 @@ func onlineOf(dir string, n int) ipi.CPUs {
 	return online
 }
 
+// offlineOf returns a function that tells which of the CPUs do not run now, as far as that is known.
+func offlineOf(dir string, cpus ipi.CPUs, n int) func() ipi.CPUs {
+	return func() (offline ipi.CPUs) {
+		online := onlineOf(dir, n)
+		if online == nil {
+			return nil
+		}
+		for cpu := range cpus.All() {
+			if !online.Has(cpu) {
+				offline = offline.With(cpu)
+			}
+		}
+		return offline
+	}
+}
+
 // narrow returns the CPUs of victims to which the filter lets anything pass, and that are online:
 // a report of others would only seem to say that they are quiet.
 func narrow(victims ipi.CPUs, filter *ipifilter.Expr, dir string, n int) (narrowed ipi.CPUs, note string, err error) {

@@ -34,6 +34,7 @@ func (o *Options) note(text string) {
 type Session struct {
 	mu        sync.Mutex // of the order of steps
 	victims   ipi.CPUs
+	offline   func() ipi.CPUs // those of them that do not run now
 	tracer    ipitrace.Tracer
 	collector *ipireport.Collector
 	recorder  *ipireport.Recorder
@@ -70,7 +71,7 @@ func Start(o Options) (*Session, error) {
 
 func begin(o Options, tracer ipitrace.Tracer) (*Session, error) {
 	meta := newMeta(o, tracer)
-	s := &Session{victims: o.Watch.Victims, tracer: tracer, collector: ipireport.NewCollector(meta)}
+	s := &Session{victims: o.Watch.Victims, offline: offlineOf(cpuDir, o.Watch.Victims, Possible()), tracer: tracer, collector: ipireport.NewCollector(meta)}
 	if o.Record != nil {
 		var err error
 		if s.recorder, err = ipireport.NewRecorder(o.Record, meta); err != nil {
@@ -119,6 +120,7 @@ func (s *Session) read() (ipireport.Step, error) {
 }
 
 func (s *Session) add(snapshot ipi.Snapshot) (ipireport.Step, error) {
+	snapshot.Offline = s.offline()
 	step := s.collector.Add(snapshot)
 	if s.recorder == nil {
 		return step, nil

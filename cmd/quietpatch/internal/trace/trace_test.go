@@ -161,6 +161,38 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// TestOffline: CPUs that go offline while they are watched are in the report and in the record, also if they come back.
+func TestOffline(t *testing.T) {
+	dir := t.TempDir()
+	online := func(list string) {
+		if err := os.WriteFile(filepath.Join(dir, "online"), []byte(list+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	online("0-3,5")
+	var file bytes.Buffer
+	s, err := begin(Options{Watch: ipitrace.Options{Victims: ipi.MakeCPUs(1, 2, 3)}, Record: &file}, &fake{snapshots: snapshots()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.offline = offlineOf(dir, s.victims, 8)
+	for _, step := range []struct{ list, want string }{{"0-3,5", ""}, {"0,2-3", "1"}, {"0-1,5", "2-3"}, {"?", ""}, {"0-3", ""}} {
+		online(step.list)
+		if st, err := s.read(); err != nil || st.Offline.String() != step.want {
+			t.Errorf("%s: got %q, %v", step.list, st.Offline, err)
+		}
+	}
+	online("0,2-3")
+	r, err := s.Stop()
+	if err != nil || r.Offline.String() != "1-3" {
+		t.Errorf("got %q, %v", r.Offline, err)
+	}
+	c, err := ipireport.ReadRecord(&file)
+	if err != nil || c.Report().Offline.String() != "1-3" {
+		t.Errorf("recorded: %+v, %v", c, err)
+	}
+}
+
 // TestSessionFails: an error ends the run, and what was read before is reported.
 func TestSessionFails(t *testing.T) {
 	broken, full := errors.New("broken"), errors.New("full")
