@@ -102,16 +102,6 @@ func (t *term) asksFor(cpus ipi.CPUs) ipi.CPUs {
 	return cpus
 }
 
-// offlineText is such as "CPUs 2-3 were offline for a while", or "".
-func offlineText(cpus ipi.CPUs) string {
-	n := cpus.Len()
-	if n == 0 {
-		return ""
-	}
-	m := Meta{Victims: cpus.String()}
-	return m.where() + wasWere(uint64(n)) + " offline for a while"
-}
-
 // counts reports whether rows of one of the kinds can be among those that the conditions are for.
 // No kinds are all.
 func (t *term) counts(kinds []ipi.Kind) bool {
