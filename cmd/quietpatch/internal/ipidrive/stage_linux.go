@@ -77,7 +77,7 @@ func perform(s *stage, sc *Scenario) (got Received, err error) {
 		if s.spin, err = startSpinner(s.Victim); err != nil {
 			return got, err
 		}
-		defer s.spin.stop.Store(true)
+		defer s.spin.stop.Store(1)
 	}
 	if sc.setup != nil {
 		if err := sc.setup(s); err != nil {
@@ -118,7 +118,7 @@ func receivedSince(before interrupts.Reading, cpu int) Received {
 // after 10 ms, and wake the thread with an IPI.
 type spinner struct {
 	turns  atomic.Int64
-	stop   atomic.Bool
+	stop   atomic.Uint32
 	failed chan error
 }
 
@@ -144,10 +144,7 @@ func (s *spinner) spin(cpu int) {
 		s.failed <- err
 		return
 	}
-	for !s.stop.Load() {
-		s.turns.Add(1)
-		relax()
-	}
+	spin(&s.turns, &s.stop)
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
 }
 
