@@ -39,7 +39,9 @@ type stage struct {
 	spin  *spinner     // nil if the victim idles
 	woken atomic.Int64 // times that the waiting thread woke up
 	turns int64        // done
-	took  time.Duration
+	// unflipped counts the waits for a key, one after the other, that were for nothing.
+	unflipped int
+	took      time.Duration
 }
 
 // missing is what the machine lacks. It is no failure.
