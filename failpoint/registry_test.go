@@ -337,3 +337,26 @@ func TestFailedFlip(t *testing.T) {
 	w.registry.points[w.name("b")] = b
 	w.expect(is{"b": 1})
 }
+
+// TestOwned: whoever chooses keys by pattern turns no point on or off.
+func TestOwned(t *testing.T) {
+	w := newWorld(t, nil)
+	w.add("a")
+	w.add("b")
+	if err := errors.Join(w.allow(), w.enable(w.name("a"), "return(1)")); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"on", "off"} {
+		if n, err := statickey.SetMatching(t.Name()+".*", value); n != 0 || err != nil {
+			t.Errorf("%s: %d keys were chosen, %v", value, n, err)
+		}
+		_, err := statickey.SetMatching(t.Name()+".a", value)
+		if !errors.Is(err, statickey.ErrOwned) || !strings.Contains(err.Error(), "failpoint.Set") {
+			t.Errorf("%s: got %v, expected ErrOwned and what to use", value, err)
+		}
+		w.expect(is{"a": 1})
+		if w.points["b"].on.Enabled() {
+			t.Error("the key of a point that is off is on")
+		}
+	}
+}

@@ -287,3 +287,25 @@ func TestLeveler(t *testing.T) {
 		t.Error("Debug is off")
 	}
 }
+
+// TestOwned: whoever chooses keys by pattern does not turn levels off that nobody named, and a level is
+// changed by this package alone.
+func TestOwned(t *testing.T) {
+	set(t, &one, slog.LevelWarn)
+	for _, value := range []string{"on", "off"} {
+		if n, err := statickey.SetMatching("test.one*", value); n != 0 || err != nil {
+			t.Errorf("%s: %d keys were chosen, %v", value, n, err)
+		}
+		checkOn(t, &one, slog.LevelWarn)
+		for _, name := range []string{"test.one", "test.one.mute-error"} {
+			_, err := statickey.SetMatching(name, value)
+			if !errors.Is(err, statickey.ErrOwned) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "slogkey.SetLevel") {
+				t.Errorf("%s %s: got %v, expected ErrOwned and what to use", name, value, err)
+			}
+		}
+		checkOn(t, &one, slog.LevelWarn)
+	}
+	if found, err := statickey.Match("test.one*"); len(found) != 4 || err != nil {
+		t.Errorf("%d keys are listed, %v; expected 4", len(found), err)
+	}
+}

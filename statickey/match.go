@@ -8,6 +8,10 @@ type Selected = engine.Selected
 // ErrSelector: a selector is not understood.
 var ErrSelector = engine.ErrSelector
 
+// ErrOwned: the key is part of something larger, such as a logger's level or a fail point,
+// which alone may change it.
+var ErrOwned = engine.ErrOwned
+
 // Match returns the named keys that a selector chooses, in the order of their
 // registration. Selectors are made in the manner of the kernel's dynamic debug:
 //
@@ -23,7 +27,13 @@ func Match(selector string) ([]Selected, error) { return engine.Default.Select(s
 
 // SetMatching gives every key that the selector chooses the same value, in one
 // batch: all of them, or none. The value is written as people do: on, off, 250ms,
-// 0x10. It returns how many keys were chosen; none is no error.
+// 0x10. All keys that are chosen must take the value. It returns how many they are; none is no error.
+//
+// Keys of loggers' levels (package slogkey) and of fail points (package failpoint) are left out,
+// here and by the environment: these packages have their own ways. To name one of them is an error, [ErrOwned].
+//
+// A selector that speaks of places needs the text: where keys are read from memory, also with -race, it is
+// an error. Names always work.
 //
 // The environment can do it at the start, by name: QUIETPATCH=net.*=on,db.timeout=250ms.
 // Values from there are in force when a key has been registered, before main.

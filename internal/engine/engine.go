@@ -49,7 +49,8 @@ type Engine struct {
 	unsynced   bool             // new stubs, and no sync since
 
 	noinstrAt map[unsafe.Pointer]bool // keys that isolated threads may check, besides sealed ones
-	everyone  bool                    // the next sync is for sites of such keys, among others: it spares nobody
+	ownerAt   map[unsafe.Pointer]string
+	everyone  bool // the next sync is for sites of such keys, among others: it spares nobody
 
 	driving  bool     // a batch is under way
 	pokes    []poke   // of the batch at hand; reused
@@ -121,7 +122,7 @@ func (e *Engine) registerLocked(k *Key, name, desc string) error {
 	if k.name != "" {
 		return fmt.Errorf("%w: %s is registered already, and now as %q: register a key once", ErrName, k.label(), name)
 	}
-	k.name, k.desc = name, desc
+	k.name, k.desc, k.owner = name, desc, e.ownerAt[k.addr]
 	e.byName[name] = k
 	e.list(k)
 	return nil

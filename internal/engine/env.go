@@ -61,7 +61,14 @@ func (e *Engine) activate(k *Key) {
 		if !glob(r.pattern, k.name) {
 			continue
 		}
+		if k.owner != "" && !names(r.pattern) {
+			continue
+		}
 		r.used = true
+		if k.owner != "" {
+			e.problem("%s: %s=%s ignored: %v", envKeys, r.pattern, r.value, k.owned())
+			continue
+		}
 		v, err := k.parse(r.value)
 		if err == nil {
 			e.mu.Unlock()

@@ -45,6 +45,7 @@ type Key struct {
 	shown int64
 
 	noinstr   bool     // isolated threads may run its sites
+	owner     string   // what to use instead of selectors and the environment, "" for most
 	callees   *callees // of a static call, else nil
 	initial   int64    // what the variable started with
 	validate  atomic.Pointer[func(int64) error]

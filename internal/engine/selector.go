@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // selector chooses keys by name and by where they are checked, in the manner of
@@ -141,8 +143,29 @@ func (e *Engine) selectLocked(s selector) ([]Selected, error) {
 	return out, nil
 }
 
+// Own keeps selectors and the environment from changing the key at addr, which is part of
+// something larger: that would no longer know its own state. The text says what to use instead. It
+// comes before the key's registration.
+func (e *Engine) Own(addr unsafe.Pointer, use string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ownerAt == nil {
+		e.ownerAt = map[unsafe.Pointer]string{}
+	}
+	e.ownerAt[addr] = use
+}
+
+// ErrOwned: a key is part of something larger, which has to be asked to change it.
+var ErrOwned = errors.New("key of something larger")
+
+func (k *Key) owned() error { return fmt.Errorf("%s: %w: use %s", k.label(), ErrOwned, k.owner) }
+
+// names reports whether the pattern is the name of a key, not of many.
+func names(pattern string) bool { return pattern != "" && !strings.ContainsAny(pattern, `*?[\`) }
+
 // SetSelected gives every key that the selector chooses a value, written as people
-// do, in one batch: all of them or none. It returns how many it chose.
+// do, in one batch: all of them or none. It returns how many it chose. Keys that are owned
+// are left out; to name one is an error.
 func (e *Engine) SetSelected(text, value string) (int, error) {
 	s, err := parseSelector(text)
 	if err != nil {
@@ -154,6 +177,11 @@ func (e *Engine) SetSelected(text, value string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	owned := func(f Selected) bool { return f.key.owner != "" }
+	if i := slices.IndexFunc(found, owned); i >= 0 && names(s.name) {
+		return 0, found[i].key.owned()
+	}
+	found = slices.DeleteFunc(found, owned)
 	changes := make([]Change, 0, len(found))
 	for _, f := range found {
 		v, err := f.key.parse(value)

@@ -27,9 +27,9 @@ const (
 var mayImport = map[string][]string{
 	".":                   {"internal/engine"},
 	"statickey":           {"internal/engine"},
-	"failpoint":           {"statickey"},
+	"failpoint":           {"internal/engine", "statickey"},
 	"failpoint/failhttp":  {"failpoint"},
-	"slogkey":             {"statickey"},
+	"slogkey":             {"internal/engine", "statickey"},
 	"staticcall":          {"internal/engine", "statickey"},
 	"dyncall":             {"internal/engine", "internal/host", "internal/learn", "internal/stub"},
 	"isolate":             {"internal/barrier", "internal/deferral", "internal/engine", "internal/host", "internal/reserve", "internal/tracking", "statickey", "golang.org/x/sys/unix"},
