@@ -7,9 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unsafe"
 
-	"github.com/quietpatch/quietpatch/internal/engine"
 	"github.com/quietpatch/quietpatch/statickey"
 )
 
@@ -64,7 +62,7 @@ func (r *registry) register(p *Point, name, description string) error {
 	if strings.EqualFold(name, "failpoints") || strings.HasSuffix(name, "/count") {
 		return fmt.Errorf("failpoint: name %q: it is a route of the HTTP interface; choose another", name)
 	}
-	engine.Default.Own(unsafe.Pointer(&p.on), "failpoint.Set, which knows the terms")
+	statickey.Own(&p.on, "failpoint.Set, which knows the terms")
 	// The key's registration also refuses names that are taken or cannot be.
 	if err := registerKey(&p.on, strings.ReplaceAll(name, "/", "."), description); err != nil {
 		return fmt.Errorf("failpoint: %w", err)

@@ -8,9 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unsafe"
 
-	"github.com/quietpatch/quietpatch/internal/engine"
 	"github.com/quietpatch/quietpatch/statickey"
 )
 
@@ -44,7 +42,7 @@ func Register(v *LevelVar, name, description string) error {
 	defer names.Unlock()
 	var errs []error
 	for i, k := range v.keys() {
-		engine.Default.Own(unsafe.Pointer(k.key), "slogkey.SetLevel, which keeps the levels in order")
+		statickey.Own(k.key, "slogkey.SetLevel, which keeps the levels in order")
 		err := statickey.Register(k.key, name+k.suffix, description+k.means)
 		if err != nil && i == 0 {
 			return err

@@ -1,6 +1,10 @@
 package statickey
 
-import "github.com/quietpatch/quietpatch/internal/engine"
+import (
+	"unsafe"
+
+	"github.com/quietpatch/quietpatch/internal/engine"
+)
 
 // Selected is a key that a selector chose, with its checks.
 type Selected = engine.Selected
@@ -11,6 +15,11 @@ var ErrSelector = engine.ErrSelector
 // ErrOwned: the key is part of something larger, such as a logger's level or a fail point,
 // which alone may change it.
 var ErrOwned = engine.ErrOwned
+
+// Own says that k is part of something larger, which is to be asked to change it: selectors and the
+// environment leave it alone then, and name what to use instead, such as "slogkey.SetLevel". It comes
+// before [Register]. Set and Batch are not affected: who has the key may change it.
+func Own(k *Bool, use string) { engine.Default.Own(unsafe.Pointer(k), use) }
 
 // Match returns the named keys that a selector chooses, in the order of their
 // registration. Selectors are made in the manner of the kernel's dynamic debug:
@@ -29,8 +38,8 @@ func Match(selector string) ([]Selected, error) { return engine.Default.Select(s
 // batch: all of them, or none. The value is written as people do: on, off, 250ms,
 // 0x10. All keys that are chosen must take the value. It returns how many they are; none is no error.
 //
-// Keys of loggers' levels (package slogkey) and of fail points (package failpoint) are left out,
-// here and by the environment: these packages have their own ways. To name one of them is an error, [ErrOwned].
+// Keys of loggers' levels (package slogkey), of fail points (package failpoint), and all others that have an owner
+// ([Own]) are left out, here and by the environment. To name one of them is an error, [ErrOwned].
 //
 // A selector that speaks of places needs the text: where keys are read from memory, also with -race, it is
 // an error. Names always work.

@@ -27,9 +27,9 @@ const (
 var mayImport = map[string][]string{
 	".":                   {"internal/engine"},
 	"statickey":           {"internal/engine"},
-	"failpoint":           {"internal/engine", "statickey"},
+	"failpoint":           {"statickey"},
 	"failpoint/failhttp":  {"failpoint"},
-	"slogkey":             {"internal/engine", "statickey"},
+	"slogkey":             {"statickey"},
 	"staticcall":          {"internal/engine", "statickey"},
 	"dyncall":             {"internal/engine", "internal/host", "internal/learn", "internal/stub"},
 	"isolate":             {"internal/barrier", "internal/deferral", "internal/engine", "internal/host", "internal/reserve", "internal/tracking", "statickey", "golang.org/x/sys/unix"},
