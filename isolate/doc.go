@@ -24,8 +24,9 @@
 // A thread that breaks the contract and meets a check that is being rewritten takes a trap, goes on with the
 // right value, and [Status] names the place. It may see an old value for as long as it stays isolated. With checks nothing worse has been seen in
 // tests, and with the strategy store nothing worse can come; but with int3 no manual promises it (docs/PROTOCOL.md, S). With
-// store there is no trap, so nothing is counted. Static calls in isolation are worse: the stub of a closure that is not called any more is freed, and
-// nobody looks for isolated threads in there.
+// store there is no trap, so nothing is counted. What a static call led to is kept until the thread has been back in KERNEL, or has ended: a thread
+// may be inside, or follow the old call. So a thread that never crosses [Thread.Kernel] holds the stubs of closures that were replaced, and what
+// these captured, whether it makes such calls or not; beyond some thousands of them calls go by way of the forwarder.
 //
 // The states are named after the Linux kernel's context tracking: KERNEL is where ordinary
 // code runs, USER is isolation, GUEST is isolation in foreign code (a long cgo call), IDLE is waiting.

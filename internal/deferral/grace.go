@@ -19,9 +19,37 @@ type reading struct {
 func Snap() Snapshot {
 	var s Snapshot
 	for _, cpu := range actives() {
-		s = append(s, reading{cpu, contexts[cpu].TID(), contexts[cpu].load()})
+		// A thread that has ended since has no number. Nobody else's word may be waited for.
+		if tid := contexts[cpu].TID(); tid != 0 {
+			s = append(s, reading{cpu, tid, contexts[cpu].load()})
+		}
 	}
 	return s
+}
+
+// Outside reads the words of all threads that are not in Kernel.
+func Outside() Snapshot {
+	return slices.DeleteFunc(Snap(), func(r reading) bool { return r.word.State() == tracking.Kernel })
+}
+
+// Crossed reports whether every thread has come back or gone out since the snapshot, or
+// has ended. It has run Switch since, so wherever it stood it stands there no more; and if it was out,
+// it has made up its syncs before anything patchable. From USER to GUEST is no crossing. A narrow
+// counter may hide one from a look, and a later look sees another.
+func (s *Snapshot) Crossed() bool {
+	*s = slices.DeleteFunc(*s, func(r reading) bool {
+		c := &contexts[r.cpu]
+		return layout.Count(r.word) != layout.Count(c.load()) || c.TID() != r.tid
+	})
+	return len(*s) == 0
+}
+
+// First names a thread of the snapshot; tid is 0 if there is none.
+func (s Snapshot) First() (cpu, tid int) {
+	if len(s) == 0 {
+		return 0, 0
+	}
+	return s[0].cpu, s[0].tid
 }
 
 // Passed reports whether every thread has been outside Kernel at some time since the

@@ -3,7 +3,8 @@ package deferral
 import "github.com/quietpatch/quietpatch/internal/tracking"
 
 // Of says of one thread whether it may be isolated, so that it is not to be disturbed, and
-// whether it has been outside Kernel at some time since the snapshot.
+// whether it has been outside Kernel at some time since the snapshot. That is by its word: one
+// that breaks its promise may make calls there. Who frees what they lead to asks [Snapshot.Crossed], too.
 func (s Snapshot) Of(tid int) (isolated, passed bool) {
 	for _, cpu := range actives() {
 		if c := &contexts[cpu]; c.TID() == tid {

@@ -1,6 +1,8 @@
 package deferral
 
 import (
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,4 +74,92 @@ func TestOrdinary(t *testing.T) {
 	if !called {
 		t.Error("not called for an ordinary thread")
 	}
+}
+
+// TestCrossed: who was out has to come back, whatever state it is in meanwhile.
+func TestCrossed(t *testing.T) {
+	withBits(t, func(t *testing.T) {
+		c, other := register(t, 33), register(t, 34)
+		defer other.Unregister()
+		in := Snap()
+		if len(Outside()) != 0 {
+			t.Errorf("all are in KERNEL, outside: %+v", Outside())
+		}
+		c.Switch(tracking.User)
+		s := Outside()
+		if cpu, tid := s.First(); cpu != 33 || tid != 1033 || len(s) != 1 {
+			t.Errorf("outside: %+v", s)
+		}
+		for _, state := range []tracking.State{tracking.Guest, tracking.Idle, tracking.User} {
+			if c.Switch(state); s.Crossed() {
+				t.Errorf("has crossed by going to %v", state)
+			}
+		}
+		Defer(tracking.Sync, nil)
+		if s.Crossed() {
+			t.Error("has crossed by owing a sync")
+		}
+		c.Switch(tracking.Kernel)
+		if !s.Crossed() || len(s) != 0 {
+			t.Error("is back, and has not crossed")
+		}
+		c.Switch(tracking.User)
+		if !s.Crossed() {
+			t.Error("out again, it has not crossed any more")
+		}
+		s = Outside()
+		c.Switch(tracking.Kernel)
+		c.Unregister()
+		if !s.Crossed() {
+			t.Error("a thread that has ended is waited for")
+		}
+		if _, tid := s.First(); tid != 0 || in.Crossed() {
+			t.Errorf("thread %d is named; the one that was in KERNEL all the time has crossed: %v", tid, in.Crossed())
+		}
+	})
+}
+
+// TestSnapEnded: a thread that ends while its word is read is nobody's to wait for.
+func TestSnapEnded(t *testing.T) {
+	c := register(t, 3)
+	list := active.Load()
+	c.Unregister()
+	defer active.Store(active.Load())
+	active.Store(list) // as Snap had read it before
+	if s := Snap(); len(s) != 0 {
+		t.Errorf("found %+v, nobody is registered; passed: %v", s, s.Passed())
+	}
+}
+
+// TestSnapEnding is the same with threads that come and go.
+func TestSnapEnding(t *testing.T) {
+	var stop atomic.Bool
+	ended := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		for !stop.Load() {
+			c, err := Register(3, 1003, false)
+			if err != nil {
+				ended <- err
+				return
+			}
+			c.Switch(tracking.User)
+			c.Switch(tracking.Kernel)
+			c.Unregister()
+		}
+		ended <- nil
+	}()
+	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
+		for _, r := range Snap() {
+			if r.tid == 0 {
+				t.Errorf("a snapshot has %+v: no thread has that number", r)
+				end = time.Now()
+			}
+		}
+	}
+	stop.Store(true)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	Synchronize() // nobody is left to wait for
 }

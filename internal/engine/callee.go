@@ -1,13 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
 	"sync/atomic"
 	"unsafe"
 
-	"github.com/quietpatch/quietpatch/internal/grace"
 	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 	"github.com/quietpatch/quietpatch/internal/site"
 )
@@ -27,17 +27,16 @@ type callees struct {
 	nothing unsafe.Pointer  // the function that stands for none, nil if there is no such
 	void    bool            // it has no results
 	known   map[int64]*callee
+	left    map[int64]*callee // that only threads in their stubs may still know
 }
 
 // callee is one function.
 type callee struct {
-	fn      Func        // the closure; text that leads to it keeps it alive
-	entry   uintptr     // of its code
-	to      insn.Callee // where sites go; nowhere until lead
-	stub    uintptr     // that loads the closure's context, 0 if it has none
-	why     string      // there is no place
-	leaving bool        // no site leads there any more
-	left    grace.Period
+	fn    Func        // the closure; text that leads to it keeps it alive
+	entry uintptr     // of its code
+	to    insn.Callee // where sites go; nowhere until lead
+	stub  uintptr     // that loads the closure's context, 0 if it has none
+	why   string      // there is no place
 }
 
 // Func is a function as the engine sees it: the pointer that a func variable holds.
@@ -53,7 +52,7 @@ func (e *Engine) CallAt(addr unsafe.Pointer, nothing Func, void bool, current fu
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.recordAt(addr, current, install, func() *Key {
-		c := &callees{e: e, addr: (*unsafe.Pointer)(addr), nothing: nothing, void: void, known: map[int64]*callee{}}
+		c := &callees{e: e, addr: (*unsafe.Pointer)(addr), nothing: nothing, void: void, known: map[int64]*callee{}, left: map[int64]*callee{}}
 		k := NewKey(addr, int(unsafe.Sizeof(uintptr(0))), c)
 		k.callees, c.k = c, k
 		e.hasCalls = true
@@ -77,7 +76,7 @@ func (c *callees) Store(v int64) {
 
 // Text and Parse: a function has a name, but none can be given by name.
 func (c *callees) Text(v int64) string {
-	f := c.known[v]
+	f := cmp.Or(c.known[v], c.left[v])
 	switch {
 	case v == 0, c.nothing != nil && v == value(c.nothing):
 		return "nil"
@@ -105,11 +104,13 @@ func (c *callees) meet(fn Func) {
 	if fn == nil {
 		return
 	}
-	if f := c.known[v]; f != nil {
-		if f.leaving {
-			f.leaving = false
-			c.e.leaving--
-		}
+	if c.known[v] != nil {
+		return
+	}
+	if f := c.left[v]; f != nil {
+		c.known[v] = f
+		delete(c.left, v)
+		c.e.keep(f.stub)
 		return
 	}
 	// A closure's first word is the address of its code.
@@ -177,8 +178,8 @@ func (c *callees) code(s *Site, v int64) insn.Code {
 	return s.orig
 }
 
-// sweep lets go of the functions that nothing leads to any more: neither text nor, of
-// those that have a stub, any thread that may be inside.
+// sweep lets go of the functions that no text leads to any more. Those that have a stub wait
+// for the threads that may be inside: see freeLeft.
 func (c *callees) sweep(shown int64) {
 	if c.e.stuck != nil || c.e.owed != nil || c.e.soon {
 		c.e.unswept = true // a CPU may still lead there
@@ -186,31 +187,15 @@ func (c *callees) sweep(shown int64) {
 		return
 	}
 	inMemory := c.Load()
-	var now grace.Period // read once, if there is a stub
 	for v, f := range c.known {
-		switch {
-		case v == shown || v == inMemory:
-		case f.stub == 0:
-			delete(c.known, v)
-		default:
-			if now == (grace.Period{}) {
-				now = grace.Begin()
-			}
-			c.sweepStub(v, f, now)
+		if v == shown || v == inMemory {
+			continue
 		}
-	}
-}
-
-func (c *callees) sweepStub(v int64, f *callee, now grace.Period) {
-	switch {
-	case !f.leaving:
-		f.leaving, f.left = true, now
-		c.e.leaving++
-		c.e.reapLater(reapMin)
-	case f.left.OverBy(now):
-		c.e.freeStub(f.stub)
-		c.e.leaving--
 		delete(c.known, v)
+		if f.stub != 0 {
+			c.left[v] = f // keeps the closure, which the stub loads, alive
+			c.e.leave(f.stub, func() { delete(c.left, v) })
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ type calls struct {
 	k *Key
 }
 
-func newCalls(t *testing.T, strategy string) *calls {
+func newCalls(t testing.TB, strategy string) *calls {
 	t.Helper()
 	callVar = callOne
 	w := newWorld(t, strategy)

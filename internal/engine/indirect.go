@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/quietpatch/quietpatch/internal/grace"
 	insn "github.com/quietpatch/quietpatch/internal/insn/amd64"
 	"github.com/quietpatch/quietpatch/internal/protocol"
 	"github.com/quietpatch/quietpatch/internal/site"
@@ -183,7 +182,7 @@ func (e *Engine) Redirect(list []Redirect, known uint64) (out Redirected, err er
 		case why != nil:
 			out.Unmade, out.Why = append(out.Unmade, r.Call), why
 		}
-		e.leave(gone)
+		e.leave(gone, nil)
 	}
 	e.clear()
 	e.freeLeft()
@@ -295,48 +294,6 @@ func (e *Engine) dropUnprepared(failed map[*Site]error) {
 	})
 }
 
-// leftStub is a stub that no call leads to any more.
-type leftStub struct {
-	at   uintptr
-	left grace.Period
-	sure bool // left has begun: no CPU can lead there any more
-}
-
-// leave puts stubs among those that wait to be freed.
-func (e *Engine) leave(stubs ...uintptr) {
-	for _, at := range stubs {
-		if at != 0 {
-			e.left = append(e.left, leftStub{at: at})
-			e.leaving++
-		}
-	}
-	e.reapLater(reapMin)
-}
-
-// freeLeft begins the grace periods that may begin, and frees what they are over for.
-func (e *Engine) freeLeft() {
-	if e.stuck != nil || e.owed != nil || e.soon {
-		return // a CPU may still lead there
-	}
-	if len(e.left) == 0 {
-		return
-	}
-	now := grace.Begin()
-	e.left = slices.DeleteFunc(e.left, func(l leftStub) bool {
-		if !l.sure || !l.left.OverBy(now) {
-			return false
-		}
-		e.freeStub(l.at)
-		e.leaving--
-		return true
-	})
-	for i := range e.left {
-		if l := &e.left[i]; !l.sure {
-			l.sure, l.left = true, now
-		}
-	}
-}
-
 // Restores returns how often indirect calls have been led back to their thunks, all
 // at once, without their owner (Disarm, a change of backends).
 func (e *Engine) Restores() uint64 {
@@ -358,7 +315,7 @@ func (e *Engine) restoreIndirects() {
 // indirectsRestored: they are back.
 func (e *Engine) indirectsRestored() {
 	for _, c := range e.indirects {
-		e.leave(c.stub)
+		e.leave(c.stub, nil)
 		c.stub = 0
 	}
 	e.restores++

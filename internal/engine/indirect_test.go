@@ -219,7 +219,7 @@ func TestRedirectDebt(t *testing.T) {
 		t.Fatal("no stub was left")
 	}
 	for _, l := range x.left {
-		if l.sure {
+		if l.since != nil {
 			t.Errorf("the grace period of %#x has begun, and a CPU may still lead there", l.at)
 		}
 	}

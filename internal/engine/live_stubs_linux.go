@@ -25,7 +25,8 @@ func (l *live) Stubs() (stubMemory, error) {
 var theStubs *arena.Arena
 
 // Visit looks at every thread. Isolated ones are asked nothing: their words tell, since
-// they make no calls that have stubs outside Kernel. (Sealed keys, which they may check, have none.)
+// they make no calls that have stubs outside Kernel. (Sealed keys, which they may check, have none.) Those who
+// break that promise are waited for by departures.
 func (l *live) Visit() error {
 	if theStubs == nil {
 		return nil // nobody can be inside

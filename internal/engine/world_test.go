@@ -220,12 +220,12 @@ func (f *faulty) heal() {
 
 type world struct {
 	*Engine
-	t           *testing.T
+	t           testing.TB
 	f           *faulty
 	alpha, beta *Key
 }
 
-func newWorld(t *testing.T, strategy string) *world {
+func newWorld(t testing.TB, strategy string) *world {
 	t.Helper()
 	alpha, beta = false, false
 	w := &world{Engine: newEngine(), t: t, f: &faulty{}}

@@ -67,5 +67,9 @@
 // runtime.entersyscall, and then calls through a patched site, is outside of
 // this reasoning. So is C code that jumps into Go text.
 //
+// It rests on the sync, too. An isolated thread that makes a call against its promise has put its own off, and a
+// look goes by its word: whoever frees stubs waits, besides, until each thread that was isolated
+// when they were left has come back (deferral.Snapshot.Crossed).
+//
 // The package stops the world; it may not look at stubs, sites, text or threads.
 package grace

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/quietpatch/quietpatch/internal/protocol"
+	"github.com/quietpatch/quietpatch/internal/tracking"
 )
 
 // After a batch of calls the stub that no site leads to any more is freed, once
@@ -49,9 +50,12 @@ func (m *model) graceAtoms(s *state, out []atom) []atom {
 func (m *model) quiescent(s *state, i int) bool {
 	t := &s.threads[i]
 	// Isolated threads may be inside a stub that they are led to from sites of their own.
-	words := !m.world.Sealed || m.mutant.flaw == trustsSealedWords
+	words := !m.world.Sealed && !m.world.Breaks || m.mutant.flaw == trustsSealedWords
 	if i < m.world.Isolated && words && m.layout().Passed(t.snap, t.word) {
 		return true
+	}
+	if m.world.Breaks && !m.crossed(t) {
+		return false
 	}
 	inside := func(f frame) bool {
 		if f.at >= trap && f.at <= unknown { // a thread in a handler keeps its P, and the look has to wait
@@ -63,6 +67,13 @@ func (m *model) quiescent(s *state, i int) bool {
 		return false
 	}
 	return !inside(t.frame)
+}
+
+// crossed: a thread that was isolated when the period began has come back since. Who breaks its
+// promise may owe the sync, and be led to the stub by the old call.
+func (m *model) crossed(t *thread) bool {
+	l := m.layout()
+	return t.snap.State() == tracking.Kernel || l.Count(t.snap) != l.Count(t.word) || m.mutant.flaw == crossesByStates
 }
 
 func (s *state) snapshot() {

@@ -24,7 +24,7 @@ func (m *model) isolatedAtoms(s *state, i int, out []atom) []atom {
 	if m.world.Guest {
 		out = append(out, atom{actor: me, op: opSwitch})
 	}
-	if m.world.Sealed && t.left > 0 {
+	if (m.world.Sealed || m.world.Breaks) && t.left > 0 {
 		for n := range s.mem {
 			out = append(out, atom{me, opBegin, uint8(n)})
 		}

@@ -33,6 +33,12 @@ func isolationWorlds() []World {
 		add("syncs by CPU, the patcher moves", func(w *World) {
 			w.Isolated, w.Visits, w.Move, w.Away, w.Checks, w.Batches = 0, 0, true, 2, 1, 1
 		})
+		if s == protocol.Store {
+			add("isolated threads make calls that they should not", func(w *World) { w.Calls, w.Breaks, w.Checks = true, true, 3 })
+			add("isolated threads make calls that they should not, in User and Guest", func(w *World) {
+				w.Calls, w.Breaks, w.Guest, w.Away = true, true, true, 0
+			})
+		}
 		add("catching up always", func(w *World) { w.Always = true })
 		add("catching up always, and a signal", func(w *World) { w.Always, w.Visits, w.Signals, w.Checks = true, 1, 1, 1 })
 		add("catching up always, and calls of stubs", func(w *World) { w.Always, w.Calls, w.Away = true, true, 0 })
@@ -65,6 +71,8 @@ func isolationMutants() []Mutant {
 	signal.Signals = 1
 	torn.PerCPU, torn.Isolated, torn.Visits, torn.Sealed = true, 1, 1, true
 	calls.Calls, calls.Batches = true, 2
+	breaks := calls
+	breaks.Sealed, breaks.Breaks = false, true
 	soon.NoWait = true
 	return []Mutant{
 		{Name: "per-cpu-form-without-a-check", World: moves, flaw: noStayCheck},
@@ -80,5 +88,7 @@ func isolationMutants() []Mutant {
 		{Name: "spares-who-runs-sites-int3", World: torn, flaw: sparesSealed},
 		{Name: "later-sync-spares-who-runs-sites", World: soon, flaw: laterSpares},
 		{Name: "stub-of-a-sealed-call-freed-by-words", World: calls, flaw: trustsSealedWords},
+		{Name: "stub-freed-by-states-other-than-kernel", World: breaks, flaw: trustsSealedWords},
+		{Name: "stub-freed-under-who-owes-a-sync", World: breaks, flaw: crossesByStates},
 	}
 }

@@ -56,6 +56,7 @@ const (
 	sparesSealed             // a batch of sites that isolated threads run spares them
 	laterSpares              // the sync behind batches without one does
 	trustsSealedWords        // a grace period takes an isolated thread for outside although it runs calls
+	crossesByStates          // a stub's grace period does not wait until who was isolated has come back
 
 	looksBeforeItPuts  // a mapping is put on the list behind the release, not before it
 	looksThenSets      // R1 looks, then sets the bits; a refusal is not looked at

@@ -86,6 +86,7 @@ var caughtBy = map[string]string{
 	"guest-by-a-store": CheckStale, "always-without-catch-up": CheckStale, "always-catches-up-before-the-swap": CheckStale,
 	"always-reads-before-the-write": CheckStale, "always-signal-before-the-catch-up": CheckStale,
 	"spares-who-runs-sites": CheckStale, "later-sync-spares-who-runs-sites": CheckStale, "spares-who-runs-sites-int3": CheckTorn, "stub-of-a-sealed-call-freed-by-words": CheckFreed,
+	"stub-freed-by-states-other-than-kernel": CheckFreed, "stub-freed-under-who-owes-a-sync": CheckFreed,
 	"unmap-looks-before-it-puts": CheckStranded, "unmap-looks-then-sets": CheckStranded, "unmap-never-raises": CheckDisturbed,
 	"unmap-looks-once": CheckDisturbed, "unmap-sets-only-once": CheckStranded, "unmap-lowers-early": CheckDisturbed,
 	"unmap-flag-for-a-count": CheckDisturbed, "unmap-walks-away": CheckStranded, "unmap-hands-nothing-on": CheckStranded,

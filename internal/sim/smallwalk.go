@@ -38,6 +38,10 @@ func (w *World) resemble(of World) {
 		w.PerCPU, w.Isolated, w.Visits = true, 1, 20
 	}
 	w.Sealed = w.Sealed || of.Sealed
+	if of.Breaks {
+		w.Strategy, w.Second, w.Strict, w.Retry = protocol.Store, 0, false, false
+		w.Calls, w.HeadsOnly, w.NoWait, w.Sealed, w.Breaks = true, false, false, false, true
+	}
 }
 
 func drawUnmap(rng *rand.Rand) World {

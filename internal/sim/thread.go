@@ -132,7 +132,7 @@ func (m *model) run(s *state, i int, a atom) {
 		m.say("an interrupt")
 	case opBegin:
 		t.at, t.site, t.batch, t.promise = fetch, a.arg, s.begun, s.shown
-		if s.active || s.soon {
+		if s.active || s.soon || m.world.Breaks && t.word.State() != tracking.Kernel {
 			t.promise = noPromise
 		}
 		m.say("begins a check at site %d", int(a.arg))

@@ -125,6 +125,7 @@ func draw(rng *rand.Rand) World {
 		w.Isolated, w.Visits = 1+rng.IntN(w.Threads), 20
 		w.Guest, w.Always, w.Sealed, w.Wide = coin(2), coin(3), coin(4), coin(4)
 		w.Idle = w.Guest && coin(2)
+		w.Breaks = w.mayBreak() && coin(2)
 	}
 	return w
 }

@@ -60,6 +60,9 @@ type World struct {
 	// Sealed: isolated threads run sites as well (of keys that are sealed), and batches spare
 	// nobody.
 	Sealed bool
+	// Breaks: isolated threads run sites against their promise, and are spared all the same.
+	// What they see of a site is nobody's promise.
+	Breaks bool
 	// Wide: the counter of the context words is as wide as in production.
 	Wide bool
 
@@ -159,10 +162,17 @@ func (w World) check() error {
 		return fmt.Errorf("world %q: nothing changes", w.Name)
 	case w.Isolated > w.Threads || w.Isolated > 0 && !w.PerCPU:
 		return fmt.Errorf("world %q: %d isolated threads of %d, per-CPU syncs %v", w.Name, w.Isolated, w.Threads, w.PerCPU)
-	case w.Isolated == 0 && (w.Guest || w.Idle || w.Always || w.Sealed):
+	case w.Isolated == 0 && (w.Guest || w.Idle || w.Always || w.Sealed || w.Breaks):
 		return fmt.Errorf("world %q: nobody is isolated: %+v", w.Name, w)
+	case w.Breaks && !w.mayBreak():
+		return fmt.Errorf("world %q: who breaks the promise is there for stubs, by store: %+v", w.Name, w)
 	}
 	return nil
+}
+
+// mayBreak: where int3 is written nothing is promised to who breaks the promise.
+func (w World) mayBreak() bool {
+	return w.Isolated > 0 && w.Calls && !w.Sealed && w.Strategy == protocol.Store && w.Second == 0 && !w.Retry
 }
 
 // String describes the world in one line.
@@ -193,6 +203,7 @@ func (w World) String() string {
 		{w.Idle, "and Idle"},
 		{w.Always, "catching up always"},
 		{w.Sealed, "isolated threads run sites"},
+		{w.Breaks, "isolated threads run sites that they should not"},
 		{w.Wide, "a counter of full width"},
 		{w.Faults > 0, many(w.Faults, "fault")},
 	} {

@@ -15,6 +15,8 @@
 //
 //   - The thread is isolated, and its context word shows that it was outside Kernel since the
 //     round began. It gets no signal, whatever it does; in Kernel it is waited for.
+//     (It has promised to make no calls out there. Who frees stubs waits, besides, for those
+//     that might: deferral.Snapshot.Crossed.)
 //   - It waits in the kernel. /proc/self/task/TID/syscall has the registers with which it went
 //     there, status the signals that it blocks. It is not disturbed either: a signal would end
 //     system calls of C code.

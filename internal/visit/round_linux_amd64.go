@@ -188,7 +188,8 @@ func (r *round) unseen() error {
 		comm, _ := os.ReadFile(fmt.Sprintf("%s/%d/comm", taskDir, tid))
 		names = append(names, fmt.Sprintf("%d (%q)", tid, trimmed(comm)))
 	}
-	return fmt.Errorf("%w: %d within %v, among them %v: they run in stubs, block SIGURG, or are stopped", ErrUnseen, len(r.pending), patience, names)
+	return fmt.Errorf("%w: %d within %v, among them %v: they run in stubs, block SIGURG, are stopped, or are isolated ones that were busy in KERNEL "+
+		"all the time; let these go back to their loops now and then", ErrUnseen, len(r.pending), patience, names)
 }
 
 func trimmed(b []byte) string {
