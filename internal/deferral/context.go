@@ -20,8 +20,8 @@ const CPUsMax = 4096
 // Context is what the process knows of the thread that is isolated on one CPU. It has a
 // cache line of its own: the thread writes it at each crossing, patchers at each sync.
 //
-// The trap handler reads Word and writes the two behind it; their offsets are pinned by
-// the constants below.
+// The trap handler reads word and tid, and writes the two behind word; their offsets are
+// pinned by the constants below.
 type Context struct {
 	word       atomic.Uint64
 	violations atomic.Uint64 // sites that the thread ran while they changed and it was isolated
@@ -45,6 +45,7 @@ const (
 	WordOffset       = unsafe.Offsetof(Context{}.word)
 	ViolationsOffset = unsafe.Offsetof(Context{}.violations)
 	ViolatedOffset   = unsafe.Offsetof(Context{}.violated)
+	TIDOffset        = unsafe.Offsetof(Context{}.tid)
 )
 
 // contexts is indexed by CPU. Pages of it that no CPU touches take no memory.
