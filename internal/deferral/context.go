@@ -106,7 +106,20 @@ func Register(cpu, tid int, idle bool) (*Context, error) {
 // mappings that it has left for the next time: there is none.
 func (c *Context) Unregister() {
 	c.unregister()
+	settleAll()
+}
+
+// settleAll does not leave the others to wait where a release ends the goroutine
+// (runtime.Goexit). That one is off the list.
+func settleAll() {
+	done := false
+	defer func() {
+		if !done {
+			settleAll()
+		}
+	}()
 	settle(math.MaxInt, lock)
+	done = true
 }
 
 func (c *Context) unregister() {
