@@ -3,17 +3,24 @@ package isolate_test
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/quietpatch/quietpatch"
 	"github.com/quietpatch/quietpatch/isolate"
 )
 
 func init() {
 	scenarios["kept"] = scenarioKept
+	scenarios["denied"] = scenarioDenied
+	scenarios["refused"] = scenarioPerCPURefused
 }
+
+func TestDenied(t *testing.T)        { scenario(t, nil, "denied") }
+func TestPerCPURefused(t *testing.T) { scenario(t, nil, "refused") }
 
 // TestReleaseFails, and TestReleaseFailsWatch waits for the watch, too.
 func TestReleaseFails(t *testing.T) { scenario(t, nil, "kept") }
@@ -95,5 +102,41 @@ func scenarioKept(c *child) {
 		if set := cpusOf(tid); len(c.args) == 0 && set.Count() != len(c.allowed) {
 			fail("after Release thread %d may run on %+v", tid, set)
 		}
+	}
+}
+
+// scenarioDenied: who cannot be moved is not isolated, and Status tells of no thread.
+func scenarioDenied(c *child) {
+	must(owedKey.Set(true))
+	forbid(unix.SYS_SCHED_SETAFFINITY, whatever, unix.SECCOMP_FILTER_FLAG_TSYNC)
+	if _, err := isolate.Reserve(fmt.Sprint(c.cpu)); err == nil {
+		fail("reserved, although no thread can be moved")
+	}
+	err := isolate.Run(isolate.Options{CPU: c.cpu}, func(*isolate.Thread) { fail("the function was called") })
+	wantError(err, unix.EPERM, fmt.Sprint("CPU ", c.cpu))
+	if s := isolate.Status(); len(s.Threads) > 0 || s.Why != "" || s.Assurance != "" {
+		fail("nobody was isolated: %+v", s)
+	}
+}
+
+// scenarioPerCPURefused: the kernel has syncs by CPU, and a filter refuses them.
+func scenarioPerCPURefused(c *child) {
+	must(owedKey.Set(true))
+	if mode := quietpatch.Status().Mode; mode != "live" {
+		skip("needs patched text, mode is " + mode)
+	}
+	c.reserve()
+	const registerRSEQ = 1 << 8 // MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ
+	forbid(unix.SYS_MEMBARRIER, registerRSEQ, unix.SECCOMP_FILTER_FLAG_TSYNC)
+	refused := func(what string) {
+		_, why := spares()
+		if !strings.Contains(why, "REGISTER_PRIVATE_EXPEDITED_RSEQ") || !strings.Contains(why, unix.EPERM.Error()) || strings.Contains(why, "5.10") {
+			fail("%s: the filter refuses syncs by CPU, and Status says %q", what, why)
+		}
+	}
+	c.run(isolate.Options{}, func(*isolate.Thread) { refused("isolated") })
+	refused("was isolated")
+	if t := c.thread(); t.CPU != c.cpu || t.TID != 0 || t.State != "KERNEL" {
+		fail("the last thread on CPU %d is %+v", c.cpu, t)
 	}
 }

@@ -164,6 +164,7 @@ func (s *session) settle(o Options) (err error) {
 	}
 	deferral.SetShared(o.CPU, false)
 	threads[o.CPU].Store(s.Thread)
+	s.c.Admit()
 	return nil
 }
 
@@ -219,9 +220,7 @@ func first() error {
 		if err := tracked.Set(true); err != nil {
 			return fmt.Errorf("isolate: the checks for isolated threads could not be switched on: %w", err)
 		}
-		if possible, err := host.CPUs(); err == nil && !host.FRED() {
-			_ = barrier.RegisterPerCPU(possible) // if not, Status says that nobody is spared
-		}
+		perCPU()
 	}
 	running.n++
 	if procs := runtime.GOMAXPROCS(0); procs <= running.n {
@@ -241,6 +240,19 @@ func last() {
 	if err := tracked.Set(false); err != nil {
 		engine.Default.Note("isolate: the checks for isolated threads stay on: %v", err)
 	}
+}
+
+// perCPU asks the kernel for syncs by CPU. Without them Status says that nobody is spared, and why.
+func perCPU() {
+	if barrier.HavePerCPU() || host.FRED() {
+		return
+	}
+	possible, err := host.CPUs()
+	if err != nil {
+		engine.Default.Note("isolate: nobody is spared, since it is not known which CPUs there may be: %v", err)
+		return
+	}
+	_ = barrier.RegisterPerCPU(possible)
 }
 
 // foreign notes that a Thread was used by a goroutine whose it is not.

@@ -62,7 +62,7 @@ func Contexts() (first unsafe.Pointer, n int, size uintptr) {
 var (
 	active      atomic.Pointer[[]int]
 	registering sync.Mutex
-	used        []int // that have ever had one, sorted
+	used        []int // whose threads have ever been isolated, sorted
 )
 
 func actives() []int {
@@ -96,10 +96,18 @@ func Register(cpu, tid int, idle bool) (*Context, error) {
 	list := append(slices.Clone(actives()), cpu)
 	slices.Sort(list)
 	active.Store(&list)
+	return c, nil
+}
+
+// Admit lets [Reports] tell of the context from now on: nothing can fail any more before its
+// thread is isolated.
+func (c *Context) Admit() {
+	registering.Lock()
+	defer registering.Unlock()
+	cpu := c.CPU()
 	if i, found := slices.BinarySearch(used, cpu); !found {
 		used = slices.Insert(used, i, cpu)
 	}
-	return c, nil
 }
 
 // Unregister ends the use of a context. Its thread is in Kernel, so it owes nothing but

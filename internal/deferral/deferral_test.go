@@ -63,6 +63,30 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// TestAdmit: a context is told of since its thread was isolated, and for good.
+func TestAdmit(t *testing.T) {
+	told := func() bool {
+		return slices.ContainsFunc(Reports(), func(r Report) bool { return r.CPU == CPUsMax-1 })
+	}
+	c := register(t, CPUsMax-1)
+	if told() {
+		t.Error("nobody was isolated, and it is told of")
+	}
+	c.Unregister()
+	if told() {
+		t.Error("its thread was never isolated, and it is told of")
+	}
+	register(t, CPUsMax-1).Admit()
+	if !told() {
+		t.Error("not told of")
+	}
+	c.Unregister()
+	if !told() {
+		t.Error("forgotten")
+	}
+	used = slices.DeleteFunc(used, func(cpu int) bool { return cpu == CPUsMax-1 })
+}
+
 // TestUnregisterGoexit: releases that end the goroutine do not keep those behind them waiting.
 func TestUnregisterGoexit(t *testing.T) {
 	called, failed := 0, make(chan error, 3)
