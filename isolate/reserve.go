@@ -17,7 +17,7 @@ type Reservation struct {
 	release sync.Mutex
 	stop    chan struct{} // nil: the watch has ended
 	done    sync.WaitGroup
-	size    int // CPUs that count for GOMAXPROCS
+	over    bool // released; places covers it
 }
 
 // Reserve moves every other thread of the process off some CPUs, given as a list such as
@@ -45,7 +45,7 @@ func Reserve(cpus string) (*Reservation, error) {
 	}
 	procs.set(n, len(list)) // at once: Go looks once a second
 	reservedBy.add(list, 1)
-	v := &Reservation{r: r, stop: make(chan struct{}), size: len(list)}
+	v := &Reservation{r: r, stop: make(chan struct{})}
 	stop := v.stop
 	v.done.Go(func() { v.watch(stop) })
 	return v, nil
@@ -125,15 +125,26 @@ func (p *processors) set(n, reserved int) {
 func (v *Reservation) CPUs() string { return v.r.CPUs().String() }
 
 // Release lets all threads run on the CPUs again. Threads that are isolated there stay,
-// and are interrupted by syncs from then on. Called again it does nothing, or after an error tries again.
+// and are interrupted by syncs from then on. Called again it does nothing. After an error the CPUs are
+// as reserved as before, and calling it again tries again.
 func (v *Reservation) Release() error {
 	v.release.Lock()
 	defer v.release.Unlock()
-	if v.stop != nil {
-		close(v.stop)
-		v.done.Wait()
-		v.stop = nil
+	if v.stop == nil {
+		return nil
 	}
+	if err := v.giveBack(); err != nil {
+		return fmt.Errorf("isolate: CPUs %s stay reserved: %w", v.CPUs(), err)
+	}
+	close(v.stop)
+	v.done.Wait()
+	v.stop = nil
+	return nil
+}
+
+// giveBack does it, or nothing. The watch goes on until it has: a sweep that comes later has
+// nothing to do.
+func (v *Reservation) giveBack() error {
 	places.Lock()
 	defer places.Unlock()
 	err := v.share(v.r.CPUs()) // before anybody can come
@@ -141,13 +152,13 @@ func (v *Reservation) Release() error {
 		err = v.r.Release()
 	}
 	if err != nil {
-		return fmt.Errorf("isolate: CPUs %s stay reserved: %w", v.CPUs(), err)
+		_, again := v.r.Sweep() // those that have come already: no strays, it was us
+		v.spare(again)
+		return err
 	}
-	if v.size > 0 {
-		reservedBy.add(v.r.CPUs(), -1)
-	}
-	procs.reserved -= v.size
-	v.size = 0
+	v.over = true
+	reservedBy.add(v.r.CPUs(), -1)
+	procs.reserved -= len(v.r.CPUs())
 	return nil
 }
 
@@ -168,16 +179,25 @@ func (v *Reservation) watch(stop chan struct{}) {
 	}
 }
 
-// sweep moves them off. Where that fails the CPUs are not spared any more.
+// sweep moves them off. Where that fails the CPUs are not spared any more. After Release there is
+// nothing to do.
 func (v *Reservation) sweep() {
 	places.Lock()
 	defer places.Unlock()
+	if v.over {
+		return
+	}
 	moved, err := v.r.Sweep()
 	for _, t := range moved {
 		deferral.NoteStray()
 		engine.Default.Note("isolate: thread %d (%s) could run on CPUs %s, of which %s are reserved, and was moved off; "+
 			"until then it may have run old code there", t.TID, t.Comm, t.CPUs, v.CPUs())
 	}
+	v.spare(err)
+}
+
+// spare says of each CPU whether it is one thread's alone, after a look that may have failed.
+func (v *Reservation) spare(err error) {
 	shared := v.lost()
 	if err != nil {
 		engine.Default.Note("isolate: CPUs %s are not spared: %v", v.CPUs(), err)

@@ -164,22 +164,30 @@ func (s *session) settle(o Options) (err error) {
 	}
 	deferral.SetShared(o.CPU, false)
 	threads[o.CPU].Store(s.Thread)
+	s.c.Admit()
 	return nil
 }
 
-// leave brings the thread back from whatever state it is in, first of all.
+// leave brings the thread back from whatever state it is in, first of all. The first and the
+// third step call functions of the program, those given to UnmapFunc, and one may end the
+// goroutine (runtime.Goexit): so the others are deferred.
 func (s *session) leave() {
+	defer s.free()
+	defer last()
+	defer s.c.Unregister()
+	defer threads[s.c.CPU()].Store(nil)
 	s.c.Switch(tracking.Kernel)
+}
+
+// free lets the thread run everywhere again.
+func (s *session) free() {
+	defer keep(s.tid, false) // if nothing else was possible, a reservation moves it off
 	cpu := s.c.CPU()
-	threads[cpu].Store(nil)
-	s.c.Unregister()
-	last()
 	if tid := gettid(); tid != s.tid {
 		// Its function has unlocked the goroutine. What ran on the thread meanwhile may
 		// have run old code: nobody can say.
 		engine.Default.Note("isolate: the function that was isolated on CPU %d called runtime.UnlockOSThread and ended on thread %d; "+
 			"thread %d, which other goroutines may use, stays pinned to the CPU", cpu, tid, s.tid)
-		keep(s.tid, false) // a reservation moves it off
 		return
 	}
 	places.Lock()
@@ -189,7 +197,6 @@ func (s *session) leave() {
 	if err != nil {
 		engine.Default.Note("isolate: the thread that was isolated on CPU %d stays as it was there: %v", cpu, err)
 	}
-	keep(s.tid, false)
 }
 
 // alone returns an error that names the threads of the process that may run on the CPU,
@@ -213,9 +220,7 @@ func first() error {
 		if err := tracked.Set(true); err != nil {
 			return fmt.Errorf("isolate: the checks for isolated threads could not be switched on: %w", err)
 		}
-		if possible, err := host.CPUs(); err == nil && !host.FRED() {
-			_ = barrier.RegisterPerCPU(possible) // if not, Status says that nobody is spared
-		}
+		perCPU()
 	}
 	running.n++
 	if procs := runtime.GOMAXPROCS(0); procs <= running.n {
@@ -235,6 +240,19 @@ func last() {
 	if err := tracked.Set(false); err != nil {
 		engine.Default.Note("isolate: the checks for isolated threads stay on: %v", err)
 	}
+}
+
+// perCPU asks the kernel for syncs by CPU. Without them Status says that nobody is spared, and why.
+func perCPU() {
+	if barrier.HavePerCPU() || host.FRED() {
+		return
+	}
+	possible, err := host.CPUs()
+	if err != nil {
+		engine.Default.Note("isolate: nobody is spared, since it is not known which CPUs there may be: %v", err)
+		return
+	}
+	_ = barrier.RegisterPerCPU(possible)
 }
 
 // foreign notes that a Thread was used by a goroutine whose it is not.

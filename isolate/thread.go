@@ -49,7 +49,8 @@ func (t *Thread) Idle(f func()) {
 }
 
 // in calls f in a state, and restores the one before. Everything that leaves f, whether it
-// returns, panics or ends the goroutine, comes by the deferred call.
+// returns, panics or ends the goroutine, comes by the deferred call; so does a function given to
+// UnmapFunc that ends the goroutine on the way to f.
 func (t *Thread) in(s tracking.State, f func()) {
 	if !t.c.Mine() {
 		foreign(t.c.CPU())
@@ -64,8 +65,8 @@ func (t *Thread) in(s tracking.State, f func()) {
 		f()
 		return
 	}
-	t.c.Switch(s)
 	defer t.back(from)
+	t.c.Switch(s)
 	f()
 }
 

@@ -34,7 +34,8 @@ func Unmap(b []byte) error {
 // UnmapFunc is [Unmap] for everything else whose removal interrupts other CPUs: memory that C
 // code has mapped, MADV_DONTNEED, mprotect. bytes is what it counts for; unmap is called once, on
 // whatever thread comes by, the caller's if nobody is isolated: it must not take a lock that the
-// caller holds. If it panics, that counts as an error.
+// caller holds. If it panics, that counts as an error; so does runtime.Goexit (FailNow of a test), which ends
+// the goroutine of whoever came by.
 func UnmapFunc(bytes int, unmap func() error) error {
 	if bytes < 0 || unmap == nil {
 		return fmt.Errorf("%w: %d bytes and the function %t: expected 0 bytes or more, and a function", ErrOptions, bytes, unmap != nil)

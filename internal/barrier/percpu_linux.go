@@ -46,11 +46,35 @@ func PerCPUCounts() PerCPU {
 // HavePerCPU reports whether [RegisterPerCPU] has succeeded.
 func HavePerCPU() bool { return cpus.Load() > 0 }
 
+// refused is the last error of RegisterPerCPU.
+var refused atomic.Pointer[error]
+
+// PerCPUError says why CPUs cannot be synced one by one; nil if they can.
+func PerCPUError() error {
+	if HavePerCPU() {
+		return nil
+	}
+	if err := refused.Load(); err != nil {
+		return *err
+	}
+	return fmt.Errorf("%w: the kernel has not been asked for it", ErrPerCPU)
+}
+
 // RegisterPerCPU tells the kernel that the process will sync CPUs one by one. It may
 // be called again. [Register] must have succeeded: what makes a thread serialize that
 // comes to a CPU later is that registration. possible is a number above that of every CPU
 // there may ever be.
 func RegisterPerCPU(possible int) error {
+	err := registerPerCPU()
+	if err != nil {
+		refused.Store(&err)
+		return err
+	}
+	cpus.Store(int32(possible))
+	return nil
+}
+
+func registerPerCPU() error {
 	have, err := membarrier(cmdQuery)
 	if err != nil {
 		return fmt.Errorf("%w: membarrier(QUERY): %w", ErrPerCPU, err)
@@ -62,7 +86,6 @@ func RegisterPerCPU(possible int) error {
 	if _, err := membarrier(cmdRegisterPrivateExpeditedRseq); err != nil {
 		return fmt.Errorf("%w: membarrier(REGISTER_PRIVATE_EXPEDITED_RSEQ): %w", ErrPerCPU, err)
 	}
-	cpus.Store(int32(possible))
 	return nil
 }
 

@@ -25,3 +25,6 @@ func SerializeSelf() {}
 
 // HavePerCPU reports that CPUs cannot be synced one by one.
 func HavePerCPU() bool { return false }
+
+// PerCPUError says the same.
+func PerCPUError() error { return ErrPerCPU }

@@ -3,6 +3,7 @@
 package barrier_test
 
 import (
+	"errors"
 	"runtime"
 	"testing"
 
@@ -44,6 +45,17 @@ func perCPU(t testing.TB) {
 	live(t)
 	if err := barrier.RegisterPerCPU(runtime.NumCPU()); err != nil {
 		t.Skip("needs membarrier RSEQ by CPU: ", err)
+	}
+}
+
+// TestPerCPUError: there is one as long as CPUs cannot be synced one by one.
+func TestPerCPUError(t *testing.T) {
+	if err := barrier.PerCPUError(); (err == nil) != barrier.HavePerCPU() || err != nil && !errors.Is(err, barrier.ErrPerCPU) {
+		t.Errorf("before: %v", err)
+	}
+	perCPU(t)
+	if err := barrier.PerCPUError(); err != nil || !barrier.HavePerCPU() {
+		t.Errorf("registered: %v", err)
 	}
 }
 

@@ -20,8 +20,8 @@ const CPUsMax = 4096
 // Context is what the process knows of the thread that is isolated on one CPU. It has a
 // cache line of its own: the thread writes it at each crossing, patchers at each sync.
 //
-// The trap handler reads Word and writes the two behind it; their offsets are pinned by
-// the constants below.
+// The trap handler reads word and tid, and writes the two behind word; their offsets are
+// pinned by the constants below.
 type Context struct {
 	word       atomic.Uint64
 	violations atomic.Uint64 // sites that the thread ran while they changed and it was isolated
@@ -45,6 +45,7 @@ const (
 	WordOffset       = unsafe.Offsetof(Context{}.word)
 	ViolationsOffset = unsafe.Offsetof(Context{}.violations)
 	ViolatedOffset   = unsafe.Offsetof(Context{}.violated)
+	TIDOffset        = unsafe.Offsetof(Context{}.tid)
 )
 
 // contexts is indexed by CPU. Pages of it that no CPU touches take no memory.
@@ -61,7 +62,7 @@ func Contexts() (first unsafe.Pointer, n int, size uintptr) {
 var (
 	active      atomic.Pointer[[]int]
 	registering sync.Mutex
-	used        []int // that have ever had one, sorted
+	used        []int // whose threads have ever been isolated, sorted
 )
 
 func actives() []int {
@@ -95,17 +96,38 @@ func Register(cpu, tid int, idle bool) (*Context, error) {
 	list := append(slices.Clone(actives()), cpu)
 	slices.Sort(list)
 	active.Store(&list)
+	return c, nil
+}
+
+// Admit lets [Reports] tell of the context from now on: nothing can fail any more before its
+// thread is isolated.
+func (c *Context) Admit() {
+	registering.Lock()
+	defer registering.Unlock()
+	cpu := c.CPU()
 	if i, found := slices.BinarySearch(used, cpu); !found {
 		used = slices.Insert(used, i, cpu)
 	}
-	return c, nil
 }
 
 // Unregister ends the use of a context. Its thread is in Kernel, so it owes nothing but
 // mappings that it has left for the next time: there is none.
 func (c *Context) Unregister() {
 	c.unregister()
+	settleAll()
+}
+
+// settleAll does not leave the others to wait where a release ends the goroutine
+// (runtime.Goexit). That one is off the list.
+func settleAll() {
+	done := false
+	defer func() {
+		if !done {
+			settleAll()
+		}
+	}()
 	settle(math.MaxInt, lock)
+	done = true
 }
 
 func (c *Context) unregister() {

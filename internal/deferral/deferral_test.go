@@ -63,6 +63,57 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// TestAdmit: a context is told of since its thread was isolated, and for good.
+func TestAdmit(t *testing.T) {
+	told := func() bool {
+		return slices.ContainsFunc(Reports(), func(r Report) bool { return r.CPU == CPUsMax-1 })
+	}
+	c := register(t, CPUsMax-1)
+	if told() {
+		t.Error("nobody was isolated, and it is told of")
+	}
+	c.Unregister()
+	if told() {
+		t.Error("its thread was never isolated, and it is told of")
+	}
+	register(t, CPUsMax-1).Admit()
+	if !told() {
+		t.Error("not told of")
+	}
+	c.Unregister()
+	if !told() {
+		t.Error("forgotten")
+	}
+	used = slices.DeleteFunc(used, func(cpu int) bool { return cpu == CPUsMax-1 })
+}
+
+// TestUnregisterGoexit: releases that end the goroutine do not keep those behind them waiting.
+func TestUnregisterGoexit(t *testing.T) {
+	called, failed := 0, make(chan error, 3)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c := register(t, 7)
+		c.Switch(tracking.User)
+		for i := range 2*perReturn + 1 {
+			if err := Hold(0, 1, func() error {
+				if called++; i%4 == 1 {
+					runtime.Goexit()
+				}
+				return nil
+			}, func(err error) { failed <- err }); err != nil {
+				t.Error(err)
+			}
+		}
+		defer c.Unregister()
+		c.Switch(tracking.Kernel)
+	}()
+	<-ended
+	if n := UnmapCounts().Waiting; called != 2*perReturn+1 || len(failed) != 2 || n != 0 || Any() {
+		t.Errorf("%d called, %d failed, %d wait; isolated: %v", called, len(failed), n, Any())
+	}
+}
+
 func TestSwitch(t *testing.T) {
 	withBits(t, func(t *testing.T) {
 		c := register(t, 3)

@@ -120,13 +120,14 @@ func (e *Engine) isolationLocked() Isolation {
 
 // whyUnspared says why isolated threads are interrupted all the same.
 func (e *Engine) whyUnspared() string {
-	switch {
-	case e.m == nil:
+	if e.m == nil {
 		return "no text is patched, so there is no sync to spare them"
-	case host.FRED():
+	}
+	if host.FRED() {
 		return "the kernel returns from interrupts by FRED's instructions, of which nobody has said that they serialize"
-	case !barrier.HavePerCPU():
-		return "CPUs cannot be synced one by one here: membarrier(RSEQ, FLAG_CPU) needs Linux 5.10 or later"
+	}
+	if err := barrier.PerCPUError(); err != nil {
+		return fmt.Sprintf("CPUs cannot be synced one by one here: %v", err)
 	}
 	return ""
 }

@@ -5,7 +5,13 @@ package engine
 import (
 	"slices"
 	"testing"
+
+	"github.com/quietpatch/quietpatch/internal/deferral"
+	"github.com/quietpatch/quietpatch/internal/trap"
 )
+
+// Compile-time check: the trap handler finds the thread of a context.
+const _ = -(deferral.TIDOffset ^ trap.ContextTID)
 
 // asked returns what the syncs of f were asked for, and forgets them.
 func (w *world) asked(f func()) []bool {

@@ -5,6 +5,7 @@
 
 #define SI_KERNEL	0x80	// si_code of a signal raised by a CPU exception without details
 #define SI_CODE		8	// offset of si_code in siginfo
+#define SYS_gettid	186
 
 // func handlerAddr() uintptr
 TEXT ·handlerAddr(SB), NOSPLIT, $0-8
@@ -118,6 +119,8 @@ late:	// H4
 
 	// Is the thread isolated? Then it should not have been here: note the site in the
 	// context of the CPU, whose number is in the limit of a segment (see package barrier).
+	// Others may run there, too, if the CPU is shared, so the thread has to be the context's.
+	// The system call is last: ordinary traps do without.
 isolated:
 	MOVQ	·contexts(SB), BX
 	TESTQ	BX, BX
@@ -132,6 +135,10 @@ isolated:
 	MOVQ	const_ContextWord(BX), CX
 	TESTQ	$const_ContextState, CX
 	JEQ	noted
+	MOVL	$SYS_gettid, AX
+	SYSCALL	// changes AX, CX and R11
+	CMPL	AX, const_ContextTID(BX)
+	JNE	noted
 	MOVQ	R9, const_ContextViolated(BX)
 	LOCK
 	INCQ	const_ContextViolations(BX)

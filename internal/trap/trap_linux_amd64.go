@@ -44,7 +44,8 @@ var (
 )
 
 // Where the contexts of isolated threads are, by CPU. The handler notes in them that such
-// a thread ran into a trap byte: it should not run sites.
+// a thread ran into a trap byte: it should not run sites. One that somebody has moved to
+// another CPU is not found: it is isolated no more, and is interrupted there.
 //
 //lint:ignore U1000 read by trap_amd64.s
 var contexts unsafe.Pointer
@@ -58,6 +59,7 @@ const (
 	ContextWord       = 0
 	ContextViolations = 8
 	ContextViolated   = 16
+	ContextTID        = 32
 	ContextState      = 3
 )
 
