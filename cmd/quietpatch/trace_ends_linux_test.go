@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
@@ -138,5 +139,17 @@ func TestTraceStale(t *testing.T) {
 				t.Errorf("%s: exit code %d, %v\n%s%s", name, code, err, out, errs)
 			}
 		})
+	}
+}
+
+// TestTraceProgramSignals: that a trace outlives pipes is not for its program.
+func TestTraceProgramSignals(t *testing.T) {
+	if usable(t) == "" {
+		t.Skip("needs a backend: quietpatch trace --check says what is missing")
+	}
+	out, errs, code := runCommand(t, "trace", "--", "grep", "SigIgn", "/proc/self/status")
+	var ignored uint64
+	if _, err := fmt.Sscanf(out, "SigIgn: %x", &ignored); err != nil || code != exitOK || ignored>>(syscall.SIGPIPE-1)&1 != 0 {
+		t.Errorf("exit code %d, %v, ignored %#x\n%s%s", code, err, ignored, out, errs)
 	}
 }
