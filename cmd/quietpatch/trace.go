@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
@@ -26,7 +24,7 @@ costs the CPU, and what can be done about it. Counts in the kernel, by eBPF.
 
 Watched are the CPUs of --cpus; if there is none, the isolated and nohz_full ones; if there
 are none, all. The trace goes on until Ctrl-C, the end of --for, or the end of the
-program that is given after --.
+program that is given after --, or of all processes of --pid without --for and --follow.
 
 IPIs are interrupts that really went out. "queued" are calls that were put into a
 CPU's queue, also where an interrupt was on its way already, or the CPU looked by itself.
@@ -47,8 +45,8 @@ rate, cost, lost and self_ipis with a number, for example
   ipis(cpu=2-3,kind=tlb) < 10 && rate < 1/s
   cost(comm="java*|node") <= 250us
 
-It fails also if it is not proved: if events were lost, the run ended before its time, or it
-is about CPUs that were not watched. IPIs that the trace itself sends are in no row.
+It fails also if it is not proved: if events were lost, the run or all processes of --pid
+ended before its time, or it is about CPUs that were not watched. IPIs that the trace itself sends are in no row.
 
 It needs root, or CAP_BPF, CAP_PERFMON and, for the names of functions, CAP_SYSLOG;
 --check says what is there and what is not. The trace itself interrupts all CPUs when
@@ -94,7 +92,7 @@ func newTraceCommand() *cobra.Command {
 			if f.check {
 				return checkTrace(cmd, &f)
 			}
-			if err := f.changed(cmd); err != nil {
+			if err := f.changed(cmd, args); err != nil {
 				return err
 			}
 			return runTrace(cmd, &f, args)
@@ -123,13 +121,18 @@ func (f *traceFlags) add(cmd *cobra.Command) {
 	f.out.add(cmd)
 }
 
-// changed refuses values that are given and mean nothing: what a script has computed wrongly
-// must not change what is watched.
-func (f *traceFlags) changed(cmd *cobra.Command) error {
+// changed refuses values that are given and mean nothing, or not together: what a script has computed
+// wrongly must not change what is watched.
+func (f *traceFlags) changed(cmd *cobra.Command, program []string) error {
+	if err := distinct(fileFlag{"--record", f.record}, fileFlag{"--html", f.out.html}, fileFlag{"--folded", f.out.folded}); err != nil {
+		return err
+	}
 	fs := cmd.Flags()
 	switch {
 	case fs.Changed("for") && f.lasts <= 0:
 		return fmt.Errorf("--for: expected a time above 0, found %v", f.lasts)
+	case f.lasts > 0 && len(program) > 0:
+		return errors.New("--for: a trace of a program ends when the program does")
 	case fs.Changed("pid") && len(f.pids) == 0:
 		return errors.New("--pid: expected the number of a process, found nothing")
 	case fs.Changed("cpus") && strings.TrimSpace(f.cpus) == "":
@@ -285,11 +288,7 @@ func (o *traceOutput) close() {
 // save replaces what was in the file.
 func (f *outputFile) save(r *ipireport.Report) error {
 	b := bufio.NewWriter(f)
-	err := f.Truncate(0)
-	if errors.Is(err, fs.ErrInvalid) || errors.Is(err, syscall.EINVAL) {
-		err = nil // a pipe, or /dev/stdout
-	}
-	return errors.Join(err, f.write(b, r), b.Flush(), f.Close())
+	return errors.Join(empty(f.File), f.write(b, r), b.Flush(), f.Close())
 }
 
 func (o *traceOutput) options(width int) ipireport.Options {

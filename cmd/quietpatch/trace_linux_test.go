@@ -204,10 +204,15 @@ func TestTraceFollow(t *testing.T) {
 	}
 }
 
-func traceFollow(t *testing.T, backend string, victim int, script string) {
+func needBackend(t *testing.T, backend string) {
+	t.Helper()
 	if check, err := trace.NewCheck(backend); err != nil || check.Usable == "" {
 		t.Skipf("needs backend %s, %v: quietpatch trace --check says what is missing", backend, err)
 	}
+}
+
+func traceFollow(t *testing.T, backend string, victim int, script string) {
+	needBackend(t, backend)
 	out, errs, code := runCommand(t, "trace", "--backend", backend, "--json", "--cpus", fmt.Sprint(victim), "--", "sh", "-c", script)
 	var report ipireport.JSON
 	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK {

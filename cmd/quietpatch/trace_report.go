@@ -31,6 +31,9 @@ func newTraceReportCommand() *cobra.Command {
 }
 
 func reportTrace(cmd *cobra.Command, out *traceOutput, name string) error {
+	if err := distinct(fileFlag{"the record", name}, fileFlag{"--html", out.html}, fileFlag{"--folded", out.folded}); err != nil {
+		return err
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
@@ -30,6 +32,7 @@ func runTrace(cmd *cobra.Command, f *traceFlags, program []string) (err error) {
 			return fmt.Errorf("--assert: %w", err)
 		}
 	}
+	outlivePipes()
 	r := tracing{cmd: cmd, flags: f, options: o}
 	defer func() { err = errors.Join(err, r.cleanUp()) }()
 	if err := r.prepare(program); err != nil {
@@ -67,12 +70,12 @@ func (r *tracing) prepare(program []string) error {
 		return err
 	}
 	if r.flags.record != "" {
-		file, err := os.Create(r.flags.record)
+		file, err := os.OpenFile(r.flags.record, os.O_WRONLY|os.O_CREATE, 0o666)
 		if err != nil {
 			return fmt.Errorf("--record: %w", err)
 		}
 		r.closers = append(r.closers, file.Close)
-		r.options.Record = file
+		r.options.Record = &recordFile{File: file}
 	}
 	if r.flags.serve != "" {
 		l, err := ipireport.Listen(r.flags.serve)
@@ -84,9 +87,6 @@ func (r *tracing) prepare(program []string) error {
 	}
 	if len(program) == 0 {
 		return nil
-	}
-	if r.flags.lasts > 0 {
-		return errors.New("--for: a trace of a program ends when the program does")
 	}
 	return r.load(program)
 }
@@ -123,10 +123,24 @@ func (r *tracing) run() (report *ipireport.Report, endChild func(), err error) {
 	r.sayWatching(session)
 	endChild = r.letGo(end)
 	live := r.live()
-	err = session.Run(ctx, r.flags.interval, live.Show)
+	var shown error // what is watched does not end with who looks on
+	err = session.Run(ctx, r.flags.interval, func(step ipireport.Step, report *ipireport.Report) error {
+		if shown == nil {
+			shown = live.Show(step, report)
+		}
+		return nil
+	})
 	report, stopped := session.Stop()
-	return report, endChild, errors.Join(err, live.Clear(), stopped, endServer())
+	if shown == nil {
+		shown = live.Clear()
+	}
+	return report, endChild, errors.Join(err, shown, stopped, endServer())
 }
+
+// outlivePipes lets writes to a pipe that nobody reads fail, also on standard output and error,
+// which otherwise ends the process (os/signal, "SIGPIPE") and leaves what it has turned on. It is
+// Notify and not Ignore, which the program that is watched would inherit.
+func outlivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // sayWatching tells scripts, too, that what happens from now on is counted.
 func (r *tracing) sayWatching(s *trace.Session) {

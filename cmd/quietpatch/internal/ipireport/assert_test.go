@@ -187,7 +187,9 @@ func TestStoppedEarly(t *testing.T) {
 		{-1, ""},
 		{30 * time.Second, ""},
 		{20 * time.Second, ""},
-		{30300 * time.Millisecond, ""},
+		{30050 * time.Millisecond, ""},
+		{30100 * time.Millisecond, ""},
+		{30200 * time.Millisecond, "stopped after 30.0 s of 30.2 s"}, // less than a hundredth is missing
 		{30400 * time.Millisecond, "stopped after 30.0 s of 30.4 s"},
 		{time.Minute, "stopped after 30.0 s of 60.0 s"},
 	} {

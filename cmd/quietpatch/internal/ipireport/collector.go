@@ -37,6 +37,7 @@ type Collector struct {
 	folded   uint64
 	broken   string
 	offline  ipi.CPUs
+	ended    time.Duration
 	rowsMax  int
 	lanesMax int
 	// interrupted has as many rows as rows has, at most.
@@ -61,10 +62,14 @@ func (c *Collector) Note(text string) {
 }
 
 // Add takes the next snapshot, and returns what has happened since the one before.
-func (c *Collector) Add(s ipi.Snapshot) Step {
+func (c *Collector) Add(s ipi.Snapshot) Step { return c.AddEnded(s, false) }
+
+// AddEnded is Add, and says whether the processes of Meta.PIDs had all ended before the snapshot.
+func (c *Collector) AddEnded(s ipi.Snapshot, ended bool) Step {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	step := c.diff.step(s)
+	step.Ended = ended
 	c.addStep(step)
 	return step
 }
@@ -76,11 +81,11 @@ func (c *Collector) Report() *Report {
 	r := &Report{
 		Meta: c.meta, Duration: c.now, Lost: c.lost, SelfIPIs: c.selfIPIs,
 		Rows: make([]ipi.Row, 0, len(c.rows)), Stacks: maps.Clone(c.stacks),
-		Folded: c.folded, Incomplete: c.broken, Offline: c.offline,
+		Folded: c.folded, Incomplete: c.broken, Offline: c.offline, Ended: c.ended,
 	}
 	r.Meta.Notes, r.Meta.Blind, r.Meta.PIDs = slices.Clone(c.meta.Notes), slices.Clone(c.meta.Blind), slices.Clone(c.meta.PIDs)
 	if r.Incomplete == "" {
-		r.Incomplete = r.stopped()
+		r.Incomplete = r.short()
 	}
 	for _, row := range c.rows {
 		r.Rows = append(r.Rows, *row)
@@ -103,6 +108,7 @@ type Step struct {
 	SelfIPIs uint64
 	Stacks   map[int32][]string // not seen before
 	Offline  ipi.CPUs           // victims that did not run at its end
+	Ended    bool               // the processes that are watched had all ended
 
 	Interrupted []ipi.Interrupted // only those that have changed, with what was added
 }
@@ -195,6 +201,9 @@ func (c *Collector) addStep(s Step) {
 	increase(&c.lost, s.Lost)
 	increase(&c.selfIPIs, s.SelfIPIs)
 	c.offline = c.offline.Or(s.Offline)
+	if s.Ended && c.ended == 0 {
+		c.ended = max(c.now, 1) // 0 is never
+	}
 	for id, frames := range s.Stacks {
 		if len(c.stacks) < stacksMax {
 			c.stacks[id] = frames

@@ -42,6 +42,9 @@ func (r *Report) head() []string {
 	if r.Incomplete != "" {
 		list = append(list, "Not complete: "+clean(r.Incomplete))
 	}
+	if text := r.endedText(); text != "" && r.ended() == "" {
+		list = append(list, "note: "+text)
+	}
 	if r.Offline.Len() > 0 {
 		list = append(list, offlineText(r.Offline)+": what would have interrupted there then is not known.")
 	}

@@ -46,6 +46,7 @@ type JSON struct {
 	PlannedNS int64       `json:"planned_ns"` // how long the run should last; 0: until it was stopped
 	Blind     []ipi.Blind `json:"blind"`      // what makes small counts of some rows no proof
 	Offline   string      `json:"offline"`    // list of the victims that were seen offline; "" for none
+	EndedNS   int64       `json:"ended_ns"`   // when all of pids were seen to have ended; 0: not
 }
 
 // JSONRow is a row. What is not known is "" or 0.
@@ -117,7 +118,7 @@ func (r *Report) JSON() *JSON {
 		Victims: r.Meta.Victims, Filter: r.Meta.Filter, Mode: r.Meta.Mode, Notes: append([]string{}, r.Meta.Notes...),
 		Folded: r.Folded, Incomplete: r.Incomplete, Remedies: []JSONRemedy{},
 		Verdicts: []JSONVerdict{}, Interrupted: []JSONInterrupted{},
-		PIDs: append([]int{}, r.Meta.PIDs...), Follow: r.Meta.Follow, PlannedNS: int64(r.Meta.Planned), Blind: []ipi.Blind{}, Offline: r.Offline.String(),
+		PIDs: append([]int{}, r.Meta.PIDs...), Follow: r.Meta.Follow, PlannedNS: int64(r.Meta.Planned), Blind: []ipi.Blind{}, Offline: r.Offline.String(), EndedNS: int64(r.Ended),
 	}
 	for _, x := range r.Meta.Blind {
 		j.Blind = append(j.Blind, ipi.Blind{Kinds: append([]ipi.Kind{}, x.Kinds...), Mixed: x.Mixed, Why: x.Why})

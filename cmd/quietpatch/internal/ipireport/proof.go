@@ -33,7 +33,7 @@ func (t *term) unproved(r *Report, s sum, n uint64) string {
 	switch {
 	case t.quantity == costOf && s.cost == 0 && s.ipis > 0:
 		return "the time in handlers was not measured"
-	case r.Incomplete != "" && (t.upper() || t.quantity == rateOf || r.Incomplete != r.stopped()):
+	case r.Incomplete != "" && (t.upper() || t.quantity == rateOf || r.Incomplete != r.short()):
 		return "the run is not complete: " + r.Incomplete
 	case !t.upper():
 		return ""
@@ -141,10 +141,41 @@ func (m *Meta) watched() ipi.CPUs {
 	return cpus
 }
 
-// stopped says that the run has not lasted as long as it should, or returns "". The last hundredth
-// is what timers and the last snapshot may be early by.
+// short says that less was seen than should be, or returns "".
+func (r *Report) short() string {
+	if text := r.ended(); text != "" {
+		return text
+	}
+	return r.stopped()
+}
+
+// ended says that the processes that were watched had ended before a run that should go on for longer,
+// or returns "".
+func (r *Report) ended() string {
+	if r.Ended <= 0 || r.Meta.Planned <= 0 {
+		return ""
+	}
+	return r.endedText() + " of " + span(r.Meta.Planned)
+}
+
+// endedText is such as "process 12 had ended after 0.6 s", or "".
+func (r *Report) endedText() string {
+	switch {
+	case r.Ended <= 0:
+		return ""
+	case len(r.Meta.PIDs) == 1:
+		return fmt.Sprintf("process %d had ended after %s", r.Meta.PIDs[0], span(r.Ended))
+	}
+	return fmt.Sprintf("all %d processes had ended after %s", len(r.Meta.PIDs), span(r.Ended))
+}
+
+// early is what timers and the last snapshot may be early by, or a hundredth of the plan if that
+// is less.
+const early = 100 * time.Millisecond
+
+// stopped says that the run has not lasted as long as it should, or returns "".
 func (r *Report) stopped() string {
-	if r.Duration >= r.Meta.Planned-r.Meta.Planned/100 {
+	if r.Duration >= r.Meta.Planned-min(r.Meta.Planned/100, early) {
 		return ""
 	}
 	return "stopped after " + r.progress()

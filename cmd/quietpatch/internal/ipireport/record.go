@@ -43,6 +43,7 @@ type recordLine struct {
 
 	Interrupted []recordInterrupted `json:"interrupted,omitempty"` // since the first release that has it
 	Offline     string              `json:"offline,omitempty"`     // list of CPUs
+	Ended       bool                `json:"ended,omitempty"`       // the processes of the head had all ended
 }
 
 type recordRow struct {
@@ -144,7 +145,7 @@ func NewRecorder(w io.Writer, meta Meta) (*Recorder, error) {
 // so that a run that is killed loses no more than the step after it.
 func (r *Recorder) Write(s Step) error {
 	r.at = s.To
-	l := recordLine{Lost: s.Lost, SelfIPIs: s.SelfIPIs, Offline: s.Offline.String()}
+	l := recordLine{Lost: s.Lost, SelfIPIs: s.SelfIPIs, Offline: s.Offline.String(), Ended: s.Ended}
 	rows, stacks, interrupted := s.Rows, slices.Sorted(maps.Keys(s.Stacks)), s.Interrupted
 	for {
 		l.AtNS = int64(s.To)
@@ -319,6 +320,7 @@ func (p *recordReader) add(l *recordLine) error {
 	s.To = time.Duration(l.AtNS)
 	increase(&s.Lost, l.Lost)
 	increase(&s.SelfIPIs, l.SelfIPIs)
+	s.Ended = s.Ended || l.Ended
 	if l.Offline != "" {
 		offline, err := ipi.ParseCPUs(l.Offline, ipi.CPUsMax)
 		if err != nil {

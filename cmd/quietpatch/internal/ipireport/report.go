@@ -43,6 +43,9 @@ type Report struct {
 	// Incomplete says why the run is not whole, such as a file that ends early, or less time
 	// than was planned; "" if it is.
 	Incomplete string
+	// Ended is when all processes of Meta.PIDs were seen to have ended; 0 if they were not, or if
+	// those that they start count, too.
+	Ended time.Duration
 	// Offline is the victims that were seen offline: what they did not get then proves nothing.
 	Offline ipi.CPUs
 	// Interrupted is who had the victims' CPUs, in no order; empty if nobody asked.

@@ -1,6 +1,7 @@
 package ipitracefs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -133,13 +134,58 @@ func TestStale(t *testing.T) {
 		t.Errorf("instances: %q", got)
 	}
 	closed(t, living)
+	if err := unix.Mkdirat(root.fd, stale, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := RemoveStale(); !slices.Contains(got, strings.TrimPrefix(stale, "instances/")) {
+		t.Errorf("removed %q, without %s", got, stale)
+	}
+	if got := instances(t); len(got) != 0 {
+		t.Errorf("left: %q", got)
+	}
 	young, err := newInstance(root) // nothing of it is open yet but the folder
 	if err != nil {
 		t.Fatal(err)
 	}
-	removeStale(root)
+	if got := RemoveStale(); slices.Contains(got, strings.TrimPrefix(young.path, "instances/")) {
+		t.Errorf("removed %q", got)
+	}
 	if err := young.remove(); err != nil {
 		t.Errorf("what is in use was removed: %v", err)
+	}
+}
+
+// TestStaleYoung: an instance that another process takes for stale before it is locked is not used.
+func TestStaleYoung(t *testing.T) {
+	root, err := openTracefs()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer root.close()
+	path := instancePrefix + fmt.Sprintf("%d-young", os.Getpid())
+	opened := func() dir {
+		t.Helper()
+		d, err := root.sub(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if err := unix.Mkdirat(root.fd, path, 0o700); err != nil {
+		t.Skip(err)
+	}
+	first, second, late := opened(), opened(), opened()
+	if err := lock(root, first, path); err != nil {
+		t.Error(err)
+	}
+	if err := lock(root, second, path); err != unix.ENOENT {
+		t.Errorf("while another has the lock: %v", err)
+	}
+	if err := errors.Join(unix.Unlinkat(root.fd, path, unix.AT_REMOVEDIR), first.close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock(root, late, path); err != unix.ENOENT {
+		t.Errorf("after it was removed: %v", err)
 	}
 }
 

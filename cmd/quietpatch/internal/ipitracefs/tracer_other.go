@@ -10,5 +10,8 @@ type Tracer struct{ ipitrace.None }
 // Open fails.
 func Open(ipitrace.Options) (*Tracer, error) { return nil, ipitrace.ErrNone }
 
+// RemoveStale finds nothing.
+func RemoveStale() []string { return nil }
+
 // Check says that nothing is there.
 func Check() []ipitrace.Finding { return ipitrace.NoneFound() }

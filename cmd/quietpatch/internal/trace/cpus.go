@@ -93,26 +93,37 @@ func offlineOf(dir string, cpus ipi.CPUs, n int) func() ipi.CPUs {
 	}
 }
 
+// offlineNote tells of CPUs that are offline at the start; those that somebody has named are an error,
+// before a night rather than after it.
+func offlineNote(cpus ipi.CPUs, named bool) (note string, err error) {
+	switch {
+	case cpus.Len() == 0:
+		return "", nil
+	case named:
+		return "", fmt.Errorf("expected CPUs that are online, found that of these are offline: %s; leave them out of --cpus, or turn them on (%s/cpu%d/online)", cpus, cpuDir, cpus.First())
+	}
+	return "CPUs that are offline are not watched: " + cpus.String(), nil
+}
+
 // narrow returns the CPUs of victims to which the filter lets anything pass, and that are online:
-// a report of others would only seem to say that they are quiet.
-func narrow(victims ipi.CPUs, filter *ipifilter.Expr, dir string, n int) (narrowed ipi.CPUs, note string, err error) {
+// a report of others would only seem to say that they are quiet. Those that are not online are returned
+// apart.
+func narrow(victims ipi.CPUs, filter *ipifilter.Expr, dir string, n int) (narrowed, offline ipi.CPUs, err error) {
 	narrowed = victims
 	if filter != nil {
 		sets, _ := ipifilter.Lower(filter, n)
 		if narrowed = victims.And(sets.Targets); narrowed == nil {
-			return nil, "", fmt.Errorf("the filter lets no IPI to CPUs %s pass: nothing would be watched", victims)
+			return nil, nil, fmt.Errorf("the filter lets no IPI to CPUs %s pass: nothing would be watched", victims)
 		}
 	}
-	online := onlineOf(dir, n)
-	if online == nil {
-		return narrowed, "", nil
+	offline = offlineOf(dir, narrowed, n)()
+	if offline == nil {
+		return narrowed, nil, nil
 	}
+	online := onlineOf(dir, n)
 	up := narrowed.And(online)
 	if up == nil {
-		return nil, "", fmt.Errorf("CPUs %s are offline: nothing would be watched; online are %s", narrowed, online)
+		return nil, nil, fmt.Errorf("CPUs %s are offline: nothing would be watched; online are %s", narrowed, online)
 	}
-	if !up.Equal(narrowed) {
-		note = fmt.Sprintf("of CPUs %s only %s are online", narrowed, up)
-	}
-	return up, note, nil
+	return up, offline, nil
 }

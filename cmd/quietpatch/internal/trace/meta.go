@@ -3,6 +3,7 @@ package trace
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
@@ -32,6 +33,14 @@ func pids(tgids []int32) (out []int) {
 		out = append(out, int(n))
 	}
 	return out
+}
+
+// removedText says what traces have left that were killed, and that it is gone; "" if there was nothing.
+func removedText(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "removed from tracefs what traces left that were killed: " + strings.Join(names, ", ")
 }
 
 // version is that of the module, as the Go command has put it into the program.

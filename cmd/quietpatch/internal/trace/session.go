@@ -12,6 +12,7 @@ import (
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipi"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipireport"
 	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitrace"
+	"github.com/quietpatch/quietpatch/cmd/quietpatch/internal/ipitracefs"
 )
 
 // Options say what a session does.
@@ -22,6 +23,9 @@ type Options struct {
 	Filter  string           // of which Watch.Filter was made, for the report
 	Notes   []string         // for the report
 	Record  io.Writer        // where all steps are written as a record; nil: nowhere
+
+	offline ipi.CPUs    // that would be watched, and did not run at the start
+	ended   func() bool // the processes have all ended; nil: there is none whose end matters
 }
 
 func (o *Options) note(text string) {
@@ -34,7 +38,11 @@ func (o *Options) note(text string) {
 type Session struct {
 	mu        sync.Mutex // of the order of steps
 	victims   ipi.CPUs
-	offline   func() ipi.CPUs // those of them that do not run now
+	offline   func() ipi.CPUs // those that do not run now, of them and of what was offline at the start
+	down      ipi.CPUs        // those that did not run at the start, for the first step
+	planned   time.Duration
+	ended     func() bool // as in Options
+	gone      bool        // they have
 	tracer    ipitrace.Tracer
 	collector *ipireport.Collector
 	recorder  *ipireport.Recorder
@@ -44,7 +52,12 @@ type Session struct {
 // Start begins to count. It keeps the threads of this process away from the CPUs that are watched, if it
 // can run elsewhere.
 func Start(o Options) (*Session, error) {
-	if o.Watch.Victims == nil {
+	o.note(removedText(ipitracefs.RemoveStale()))
+	if !o.Watch.Follow {
+		o.ended = endOf(o.Watch.TGIDs) // before Open, which takes its time
+	}
+	named := o.Watch.Victims != nil
+	if !named {
 		victims, note, err := DefaultVictims()
 		if err != nil {
 			return nil, err
@@ -53,8 +66,11 @@ func Start(o Options) (*Session, error) {
 		o.note(note)
 	}
 	var err error
-	note := ""
-	if o.Watch.Victims, note, err = narrow(o.Watch.Victims, o.Watch.Filter, cpuDir, Possible()); err != nil {
+	if o.Watch.Victims, o.offline, err = narrow(o.Watch.Victims, o.Watch.Filter, cpuDir, Possible()); err != nil {
+		return nil, err
+	}
+	note, err := offlineNote(o.offline, named)
+	if err != nil {
 		return nil, err
 	}
 	o.note(note)
@@ -71,7 +87,14 @@ func Start(o Options) (*Session, error) {
 
 func begin(o Options, tracer ipitrace.Tracer) (*Session, error) {
 	meta := newMeta(o, tracer)
-	s := &Session{victims: o.Watch.Victims, offline: offlineOf(cpuDir, o.Watch.Victims, Possible()), tracer: tracer, collector: ipireport.NewCollector(meta)}
+	s := &Session{
+		victims: o.Watch.Victims, offline: offlineOf(cpuDir, o.Watch.Victims.Or(o.offline), Possible()), down: o.offline,
+		planned: o.Planned, ended: o.ended, tracer: tracer, collector: ipireport.NewCollector(meta),
+	}
+	if s.look(); s.gone {
+		_, err := tracer.Close()
+		return nil, errors.Join(fmt.Errorf("expected processes that run, found that %v ended before the trace began", meta.PIDs), err)
+	}
 	if o.Record != nil {
 		var err error
 		if s.recorder, err = ipireport.NewRecorder(o.Record, meta); err != nil {
@@ -89,29 +112,56 @@ func (s *Session) Victims() ipi.CPUs { return s.victims }
 func (s *Session) Collector() *ipireport.Collector { return s.collector }
 
 // Run reads at each interval, and calls each (if not nil) with what has happened, until the
-// context is done or something fails.
+// context is done or something fails; and, if no time was planned, until the processes that
+// are watched have all ended.
 func (s *Session) Run(ctx context.Context, interval time.Duration, each func(ipireport.Step, *ipireport.Report) error) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	looks := make(<-chan time.Time)
+	if s.ended != nil {
+		looker := time.NewTicker(lookInterval)
+		defer looker.Stop()
+		looks = looker.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		case <-looks:
+			if !s.justEnded() {
+				continue
+			}
 		}
 		step, err := s.read()
 		if err == nil && each != nil {
 			err = each(step, s.collector.Report())
 		}
-		if err != nil {
+		if err != nil || step.Ended && s.planned <= 0 {
 			return err
 		}
 	}
 }
 
+// lookInterval is the time between two looks at whether processes have ended.
+const lookInterval = 100 * time.Millisecond
+
+// look comes before a snapshot is read, which then has all that the processes have sent.
+func (s *Session) look() { s.gone = s.gone || s.ended != nil && s.ended() }
+
+// justEnded looks, and reports whether the processes have ended since the look before.
+func (s *Session) justEnded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.gone
+	s.look()
+	return s.gone && !was
+}
+
 func (s *Session) read() (ipireport.Step, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.look()
 	snapshot, err := s.tracer.Read()
 	if err != nil {
 		return ipireport.Step{}, err
@@ -120,8 +170,9 @@ func (s *Session) read() (ipireport.Step, error) {
 }
 
 func (s *Session) add(snapshot ipi.Snapshot) (ipireport.Step, error) {
-	snapshot.Offline = s.offline()
-	step := s.collector.Add(snapshot)
+	snapshot.Offline = s.offline().Or(s.down)
+	s.down = nil
+	step := s.collector.AddEnded(snapshot, s.gone)
 	if s.recorder == nil {
 		return step, nil
 	}
@@ -137,6 +188,7 @@ func (s *Session) Stop() (*ipireport.Report, error) {
 		return s.collector.Report(), nil
 	}
 	s.stopped = true
+	s.look()
 	snapshot, err := s.tracer.Close()
 	if err == nil {
 		_, err = s.add(snapshot)

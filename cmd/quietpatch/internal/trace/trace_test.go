@@ -58,12 +58,13 @@ func TestDefaultVictims(t *testing.T) {
 }
 
 func TestNarrow(t *testing.T) {
-	for _, tc := range []struct{ victims, filter, online, want, note, err string }{
+	for _, tc := range []struct{ victims, filter, online, want, offline, err string }{
 		{"1-3", "", "0-3", "1-3", "", ""},
 		{"1-3", "cpu & CPUS{0-2} && comm != \"x\"", "0-3", "1-2", "", ""},
 		{"1-3", "cpu & CPUS{0}", "0-3", "", "", "lets no IPI to CPUs 1-3 pass"},
-		{"1-3", "", "0,2", "2", "of CPUs 1-3 only 2 are online", ""},
+		{"1-3", "", "0,2", "2", "1,3", ""},
 		{"1,3", "", "0,2", "", "", "CPUs 1,3 are offline"},
+		{"1-3", "cpu & CPUS{0-2}", "0,2", "2", "1", ""}, // the filter lets nothing to CPU 3 pass
 		{"1-3", "", "", "1-3", "", ""},
 	} {
 		dir := t.TempDir()
@@ -80,15 +81,33 @@ func TestNarrow(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, note, err := narrow(victims, filter, dir, 4)
+		got, offline, err := narrow(victims, filter, dir, 4)
 		if tc.err != "" {
 			if err == nil || !strings.Contains(err.Error(), tc.err) {
 				t.Errorf("%+v: error %v", tc, err)
 			}
 			continue
 		}
-		if err != nil || got.String() != tc.want || note != tc.note {
-			t.Errorf("%+v: %s, %q, %v", tc, got, note, err)
+		if err != nil || got.String() != tc.want || offline.String() != tc.offline {
+			t.Errorf("%+v: %s, %s, %v", tc, got, offline, err)
+		}
+	}
+}
+
+func TestOfflineNote(t *testing.T) {
+	for _, tc := range []struct {
+		cpus      ipi.CPUs
+		named     bool
+		note, err string
+	}{
+		{nil, true, "", ""},
+		{nil, false, "", ""},
+		{ipi.MakeCPUs(3), true, "", "found that of these are offline: 3"},
+		{ipi.MakeCPUs(1, 3), false, "CPUs that are offline are not watched: 1,3", ""},
+	} {
+		note, err := offlineNote(tc.cpus, tc.named)
+		if note != tc.note || (err != nil) != (tc.err != "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+			t.Errorf("%+v: %q, %v", tc, note, err)
 		}
 	}
 }
