@@ -1,6 +1,7 @@
 package ipibpf
 
 import (
+	"bytes"
 	"os"
 	"runtime"
 	"slices"
@@ -45,6 +46,31 @@ func TestLost(t *testing.T) {
 	got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid })
 	if s.Lost < n || len(s.Rows) > 1 || got.IPIs > 0 {
 		t.Errorf("got %+v, lost %d, %d rows", got, s.Lost, len(s.Rows))
+	}
+}
+
+// TestLostCosts: costs that do not fit are lost, and those of many victims do.
+func TestLostCosts(t *testing.T) {
+	const n = 100
+	tr := openSmall(t, ipitrace.Options{}, tuning{costs: 1})
+	if tr.averages {
+		t.Skip("all calls together have one cost here")
+	}
+	drive(t, "munmap", 1) // takes the entry
+	pid := driveExactly(t, "membarrier", n, n)
+	s := closed(t, tr)
+	got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
+	if s.Lost < n || got.IPIs != n || got.CostNS > 0 {
+		t.Errorf("got %+v, lost %d", got, s.Lost)
+	}
+	const cpus = 4096
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := Tracer{opts: ipitrace.Options{Victims: ipi.Below(cpus)}, cpus: cpus}
+	if large.sizes(spec); spec.Maps["costs"].MaxEntries < 16*cpus {
+		t.Errorf("%d CPUs: room for %d costs", cpus, spec.Maps["costs"].MaxEntries)
 	}
 }
 

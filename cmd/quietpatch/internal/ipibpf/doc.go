@@ -8,7 +8,8 @@
 // does the one right before the other, so the programs keep what each CPU has queued
 // last, apart for threads, softirqs and interrupts, and take that as the cause.
 //
-// How it gets its origin: in a thread, that is the thread and its system call. A kworker
+// How it gets its origin: in a thread, that is the thread and its system call; threads that the kernel makes for a process
+// (io_uring, vhost) are in none. A kworker
 // acts for others: who queues a work item is written down at workqueue_queue_work, becomes the
 // origin of the run at workqueue_execute_start, and is found there by the item that the
 // kworker has in hand. That is good for one run, of the function that was queued: of a work item that

@@ -81,20 +81,6 @@ int forked(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* A thread that calls exec ends all others, and then has the number of the process (fs/exec.c, de_thread):
- * the leader that ends for it takes no number along.
- */
-inline_always u8 makes_way(struct task_struct *t)
-{
-	struct signal_struct *signal = t->signal;
-	struct task_struct *execs;
-
-	if (!signal || !field_exists(signal->group_exec_task))
-		return 0;
-	execs = signal->group_exec_task;
-	return execs && execs != t;
-}
-
 /* sched_process_exit(task): what a thread closes at its end comes after this, and as long as nobody has waited
  * for it the number is its own. So the number is kept until the thread is freed.
  */
@@ -106,16 +92,27 @@ int exits(void *ctx)
 	u64 key = (u64)t;
 
 	ids.tid = number(t, t->pid);
-	if (t->pid == t->tgid) { /* the leader is freed last */
-		if (makes_way(t))
-			return 0;
+	if (t->pid == t->tgid)
 		ids.tgid = ids.tid;
-	}
 	if (ids.tgid && bpf_map_lookup_elem(&tgids, &ids.tgid))
 		bpf_map_update_elem(&dying, &key, &ids, BPF_ANY);
 	else if (ids.tid && bpf_map_lookup_elem(&pids, &ids.tid))
 		bpf_map_update_elem(&dying, &key, &ids, BPF_ANY);
 	return 0;
+}
+
+/* lives_on tells whether the process of a thread that is freed has others. A leader is freed last, unless another
+ * thread calls exec, which then is the leader and has its number (fs/exec.c, de_thread). That may be long after the
+ * leader's end, and the thread can be killed while it still waits for others to end.
+ */
+inline_always int lives_on(struct task_struct *t)
+{
+	struct signal_struct *signal = 0;
+	s32 threads = 0;
+
+	bpf_probe_read_kernel(&signal, sizeof(signal), &t->signal);
+	bpf_probe_read_kernel(&threads, sizeof(threads), &signal->nr_threads);
+	return threads > 0;
 }
 
 /* sched_process_free(task): others may have its number now. */
@@ -127,9 +124,11 @@ int freed(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!ids)
 		return 0;
-	if (ids->tgid)
-		bpf_map_delete_elem(&tgids, &ids->tgid);
-	bpf_map_delete_elem(&pids, &ids->tid);
+	if (!ids->tgid || !lives_on((void *)key)) {
+		if (ids->tgid)
+			bpf_map_delete_elem(&tgids, &ids->tgid);
+		bpf_map_delete_elem(&pids, &ids->tid);
+	}
 	bpf_map_delete_elem(&dying, &key);
 	return 0;
 }

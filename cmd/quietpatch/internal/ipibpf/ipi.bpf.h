@@ -53,7 +53,7 @@ struct thread_info {
 };
 
 struct signal_struct {
-	struct task_struct *group_exec_task;
+	s32 nr_threads;
 };
 
 struct task_struct {

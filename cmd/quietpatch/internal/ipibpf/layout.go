@@ -90,6 +90,7 @@ const (
 	inSyscall uint8 = iota
 	inUser
 	inKthread
+	inWorker
 	inSoftirq
 	inTimer
 	inIRQ

@@ -208,6 +208,12 @@ inline_always u64 func_of(u64 work)
 	return func;
 }
 
+/* is_worker knows the threads that the kernel makes for a process, of io_uring and vhost (kernel/fork.c,
+ * create_io_thread; kernel/vhost_task.c). They are in no system call: the registers are a copy of those of the
+ * thread that made them, and stay so (arch/x86/kernel/process.c, copy_thread).
+ */
+inline_always int is_worker(const struct task_struct *t) { return (t->flags & (PF_IO_WORKER | PF_USER_WORKER)) != 0; }
+
 /* find says who is behind what this CPU does now. */
 no_inline void find(struct origin *o, const struct cpu *c, char via[16], u32 level)
 {
@@ -237,6 +243,10 @@ no_inline void find(struct origin *o, const struct cpu *c, char via[16], u32 lev
 		return;
 	}
 	o->cgroup = bpf_get_current_cgroup_id();
+	if (is_worker(t)) {
+		o->context = CTX_WORKER;
+		return;
+	}
 	regs = bpf_task_pt_regs(t);
 	o->nr = (s32)regs->orig_ax;
 	if (o->nr < 0) { /* an exception or interrupt of user mode */

@@ -25,6 +25,8 @@ func (o *rawOrigin) path(function func(uint64) string) string {
 		return "user"
 	case inKthread:
 		return ipinames.Kthread(text(o.Thread[:]))
+	case inWorker:
+		return ipinames.Worker
 	case inSoftirq:
 		return ipinames.Softirq(int(o.Softirq))
 	case inTimer:

@@ -24,6 +24,7 @@ func TestPath(t *testing.T) {
 		{rawOrigin{Context: inKthread, NR: -1, Thread: name16("khugepaged")}, "kthread"},
 		{rawOrigin{Context: inKthread, NR: -1, Thread: name16("rcu_preempt")}, "rcu"},
 		{rawOrigin{Context: inKthread, NR: -1, Thread: name16("rcuop/3")}, "rcu"},
+		{rawOrigin{Context: inWorker, NR: -1, Thread: name16("iou-wrk-7")}, "worker"},
 		{rawOrigin{Context: inSoftirq, Softirq: 3}, "softirq NET_RX"},
 		{rawOrigin{Context: inSoftirq, Softirq: 9}, "rcu"},
 		{rawOrigin{Context: inSoftirq, Softirq: 10}, "softirq 10"},

@@ -1,7 +1,9 @@
 /* What the programs know: structures, settings, tables. A part of ipi.bpf.c. */
 
 /* Of the kernel, include/linux/sched.h and arch/x86/include/asm/thread_info.h. */
+#define PF_IO_WORKER 0x00000010
 #define PF_WQ_WORKER 0x00000020
+#define PF_USER_WORKER 0x00004000 /* since Linux 6.4; nothing before */
 #define PF_KTHREAD 0x00200000
 #define TS_COMPAT 0x0002
 
@@ -22,7 +24,7 @@
 enum kind { KIND_CALL, KIND_RESCHED, KIND_IRQ_WORK, KIND_OTHER };
 
 /* Where the code runs that sends. The order is that of who interrupts whom. */
-enum context { CTX_SYSCALL, CTX_USER, CTX_KTHREAD, CTX_SOFTIRQ, CTX_TIMER, CTX_IRQ };
+enum context { CTX_SYSCALL, CTX_USER, CTX_KTHREAD, CTX_WORKER, CTX_SOFTIRQ, CTX_TIMER, CTX_IRQ };
 
 enum level { LEVEL_TASK, LEVEL_SOFTIRQ, LEVEL_IRQ, LEVEL_NMI, LEVELS };
 

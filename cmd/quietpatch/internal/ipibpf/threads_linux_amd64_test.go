@@ -1,12 +1,9 @@
 package ipibpf
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -162,63 +159,4 @@ func onlyLeft(t *testing.T, tr *Tracer, want ...uint32) {
 	}
 	missed, err := tr.missed()
 	t.Errorf("in the set are %d, expected %d; programs that could not run: %d, %v", left, want, missed, err)
-}
-
-const execEnv = "IPIBPF_EXEC"
-
-// TestThreadExecs: a process whose leader ends since another thread calls exec is followed further.
-func TestThreadExecs(t *testing.T) {
-	if os.Getenv(execEnv) != "" {
-		execInThread(t)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr := open(t, ipitrace.Options{TGIDs: []int32{int32(os.Getpid())}, Follow: true})
-	cmd := exec.Command(exe, "-test.run=^TestThreadExecs$")
-	cmd.Env = append(os.Environ(), execEnv+"=1")
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	pid := uint32(cmd.Process.Pid)
-	if _, err := io.WriteString(stdin, "is there\n"); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil || line != "is there\n" {
-		t.Fatalf("got %q, %v", line, err)
-	}
-	if err := exec.Command("/bin/true").Run(); err != nil { // whose end comes after that of the leader
-		t.Skip(err)
-	}
-	onlyLeft(t, tr, uint32(os.Getpid()), pid)
-	stdin.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	onlyLeft(t, tr, uint32(os.Getpid()))
-}
-
-// execInThread calls exec in a thread that is not the leader. What it executes repeats what it reads.
-func execInThread(t *testing.T) {
-	failed := make(chan error)
-	for range 2 { // the leader has one of them at most
-		go func() {
-			runtime.LockOSThread()
-			if unix.Gettid() != os.Getpid() {
-				failed <- unix.Exec("/bin/cat", []string{"cat"}, nil)
-			}
-			select {}
-		}()
-	}
-	t.Fatal(<-failed)
 }

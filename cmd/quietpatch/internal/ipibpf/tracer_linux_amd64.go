@@ -58,6 +58,7 @@ type Tracer struct {
 // tuning is for tests.
 type tuning struct {
 	rows    uint32 // of the kernel's table, if it is to be smaller than the object says
+	costs   uint32 // the same of that of costs
 	kprobes bool   // where they can be used, even if there are raw tracepoints
 
 	sweep   time.Duration                   // how often; 0: as usual
@@ -188,14 +189,19 @@ func (t *Tracer) load() error {
 // sizes makes the tables as large as they need to be.
 func (t *Tracer) sizes(spec *ebpf.CollectionSpec) {
 	const (
-		perVictim = 256
-		followed  = 1 << 16
+		rowsPerVictim  = 256
+		costsPerVictim = 64 // causes
+		followed       = 1 << 16
 	)
-	rows := spec.Maps["rows"].InnerMap
-	rows.MaxEntries = max(rows.MaxEntries, uint32(t.opts.Victims.And(ipi.Below(t.cpus)).Len())*perVictim)
-	if t.tuning.rows > 0 {
-		rows.MaxEntries = t.tuning.rows
+	victims := uint32(t.opts.Victims.And(ipi.Below(t.cpus)).Len())
+	size := func(m *ebpf.MapSpec, perVictim, tuned uint32) {
+		m.MaxEntries = max(m.MaxEntries, victims*perVictim)
+		if tuned > 0 {
+			m.MaxEntries = tuned
+		}
 	}
+	size(spec.Maps["rows"].InnerMap, rowsPerVictim, t.tuning.rows)
+	size(spec.Maps["costs"], costsPerVictim, t.tuning.costs)
 	if !t.opts.Stacks {
 		spec.Maps["stacks"].MaxEntries = 1
 	}

@@ -38,6 +38,8 @@ inline_always void pay(struct cpu *c, u64 now)
 	if (v) {
 		v->runs++;
 		v->ns += now - c->since;
+	} else {
+		__sync_fetch_and_add(&lost, 1);
 	}
 	if (with_interrupted)
 		interrupts(&k, now - c->since);

@@ -38,6 +38,10 @@ func Softirq(vec int) string {
 	return fmt.Sprintf("softirq %d", vec)
 }
 
+// Worker is the path of what a thread sends that the kernel has made for a process: of io_uring (iou-wrk-1,
+// iou-sqp-1) or vhost (vhost-1).
+const Worker = "worker"
+
 // Kthread is the path of what a thread of the kernel sends. Those of kernel/rcu/tree*.h are
 // rcu_preempt, rcuog/0, rcuop/0, rcuc/0, rcub/0.
 func Kthread(name string) string {

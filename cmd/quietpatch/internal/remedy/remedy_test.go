@@ -94,6 +94,8 @@ func TestLookup(t *testing.T) {
 		{ipi.Key{Kind: ipi.TLB, Cause: "flush_tlb_func", Origin: ipi.Origin{Syscall: "munmap"}}, "tlb-unmap"},
 		{ipi.Key{Kind: ipi.TLB, Cause: "flush_tlb_func", Origin: ipi.Origin{Syscall: "mprotect"}}, "tlb-protect"},
 		{ipi.Key{Kind: ipi.TLB, Cause: "flush_tlb_func", Origin: ipi.Origin{Syscall: "madvise", Detail: "MADV_DONTNEED"}}, "tlb-madvise"},
+		{ipi.Key{Kind: ipi.TLB, Cause: "flush_tlb_func", Sender: ipi.Sender{Comm: "nginx", Thread: "iou-wrk-7"}, Origin: ipi.Origin{Path: "worker"}}, "tlb-worker"},
+		{ipi.Key{Kind: ipi.TLB, Cause: "flush_tlb_func", Sender: ipi.Sender{Comm: "server", Thread: "iou-wrk-7"}, Origin: ipi.Origin{Path: "worker", Detail: "go"}}, "tlb-worker"},
 		{ipi.Key{Kind: ipi.TLB, Cause: "flush_tlb_func", Origin: ipi.Origin{Syscall: "madvise", Detail: "MADV_DONTNEED go"}}, "go-scavenger"},
 		{ipi.Key{Kind: ipi.TLB, Cause: "flush_tlb_func", Sender: ipi.Sender{Comm: "redis-server", Thread: "jemalloc_bg_thd"}, Origin: ipi.Origin{Syscall: "madvise", Detail: "MADV_DONTNEED"}}, "jemalloc-decay"},
 		{ipi.Key{Kind: ipi.Call, Cause: "ipi_mb", Sender: ipi.Sender{Comm: "dotnet"}, Origin: ipi.Origin{Syscall: "membarrier"}}, "membarrier-private"},
