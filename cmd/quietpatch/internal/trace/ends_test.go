@@ -35,8 +35,8 @@ func TestSessionEnds(t *testing.T) {
 			}
 			return nil
 		})
-		if want := map[bool]int{true: 4, false: 2}[planned > 0]; err != nil || steps != want {
-			t.Errorf("planned %v: %d steps, want %d; %v", planned, steps, want, err)
+		if err != nil || planned == 0 && steps != 2 || planned > 0 && steps < 4 { // a tick may come with cancel
+			t.Errorf("planned %v: %d steps, want 2, and 4 or more with a plan; %v", planned, steps, err)
 		}
 		cancel()
 		r, err := s.Stop()
