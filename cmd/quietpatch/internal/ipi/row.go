@@ -44,8 +44,8 @@ type Origin struct {
 	Detail string
 	// Path is how the kernel got there if not straight from a system call: the word
 	// workqueue or softirq and a name ("workqueue netstamp_clear", "softirq NET_RX"),
-	// or one of timer, irq (an interrupt handler), rcu, kthread, and user (a fault or an
-	// exception of the process).
+	// or one of timer, irq (an interrupt handler), rcu, kthread, worker (a thread that the kernel
+	// made for the process, of io_uring or vhost), and user (a fault or an exception of the process).
 	Path string
 	Via  string // the thread that sent it on behalf of the sender, such as kworker/0:1
 }
