@@ -152,7 +152,7 @@ func (v *Reservation) giveBack() error {
 		err = v.r.Release()
 	}
 	if err != nil {
-		v.spare(v.sendOff())
+		v.spare(v.r.Settle()) // those that have come back already: no strays, it was us
 		return err
 	}
 	v.over = true
@@ -163,26 +163,6 @@ func (v *Reservation) giveBack() error {
 
 // sweepEvery is how often the threads of the process are looked at.
 const sweepEvery = time.Second
-
-// sendOff moves off those that have come back already: no strays, it was us. A thread that one of
-// them makes meanwhile may run there, too, so it looks until two looks have found nobody.
-func (v *Reservation) sendOff() error {
-	const looks = 64
-	quiet := 0
-	for range looks {
-		moved, err := v.r.Sweep()
-		if err != nil {
-			return err
-		}
-		if quiet++; len(moved) > 0 {
-			quiet = 0
-		}
-		if quiet == 2 {
-			return nil
-		}
-	}
-	return fmt.Errorf("after %d looks there are still threads that may run there", looks)
-}
 
 // watch keeps threads off the CPUs that come there in spite of all.
 func (v *Reservation) watch(stop chan struct{}) {

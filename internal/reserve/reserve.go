@@ -57,6 +57,20 @@ func (r *Reservation) Sweep() (moved []Task, err error) {
 	return r.g.sweep(r)
 }
 
+// Settle is Sweep until nobody has to be moved any more: a thread that one of those that are moved makes
+// meanwhile may run on the CPUs, too.
+func (r *Reservation) Settle() error {
+	if r.g == nil {
+		return nil
+	}
+	r.g.mu.Lock()
+	defer r.g.mu.Unlock()
+	return r.g.settle(func() (int, error) {
+		moved, err := r.g.sweep(r)
+		return len(moved), err
+	})
+}
+
 // Release gives the CPUs back. Each thread gets those that New or Sweep took from it;
 // one that was born since, those that were taken from threads with the same mask as it has,
 // because it has it from one of them. Neither gets a CPU of another reservation, and a

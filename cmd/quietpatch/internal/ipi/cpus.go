@@ -99,13 +99,27 @@ func (c CPUs) And(d CPUs) CPUs {
 	for i := range both {
 		both[i] &= d[i]
 	}
-	for len(both) > 0 && both[len(both)-1] == 0 {
-		both = both[:len(both)-1]
+	return both.trim()
+}
+
+// trim takes the words without CPUs off the end.
+func (c CPUs) trim() CPUs {
+	for len(c) > 0 && c[len(c)-1] == 0 {
+		c = c[:len(c)-1]
 	}
-	if len(both) == 0 {
+	if len(c) == 0 {
 		return nil
 	}
-	return both
+	return c
+}
+
+// AndNot returns the CPUs of c that are not in d.
+func (c CPUs) AndNot(d CPUs) CPUs {
+	rest := slices.Clone(c)
+	for i := range min(len(c), len(d)) {
+		rest[i] &^= d[i]
+	}
+	return rest.trim()
 }
 
 // All yields the CPUs in order.

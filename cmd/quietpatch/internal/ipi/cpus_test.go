@@ -55,6 +55,10 @@ func TestSetsAgree(t *testing.T) {
 				if got := c.Or(d); !got.Equal(MakeCPUs(either...)) || !reflect.DeepEqual(got, MakeCPUs(either...)) {
 					t.Fatalf("%v or %v: got %v, want %v", lc, ld, list(got), either)
 				}
+				rest := slices.DeleteFunc(slices.Clone(lc), func(cpu int) bool { return slices.Contains(ld, cpu) })
+				if got := c.AndNot(d); !got.Equal(MakeCPUs(rest...)) || !reflect.DeepEqual(got, MakeCPUs(rest...)) {
+					t.Fatalf("%v and not %v: got %v, want %v", lc, ld, list(got), rest)
+				}
 				if got := c.Intersects(d); got != (len(both) > 0) {
 					t.Fatalf("%v and %v: Intersects is %v", lc, ld, got)
 				}

@@ -78,12 +78,7 @@ func (t *term) blindCPUs(r *Report) string {
 		if watched.Len() == 0 {
 			return "which CPUs were watched is not known"
 		}
-		var blind ipi.CPUs
-		for cpu := range t.where[i].cpus.All() {
-			if !watched.Has(cpu) {
-				blind = blind.With(cpu)
-			}
-		}
+		blind := t.where[i].cpus.AndNot(watched)
 		if n := blind.Len(); n > 0 {
 			m := Meta{Victims: blind.String()}
 			return m.where() + wasWere(uint64(n)) + " not watched"

@@ -54,9 +54,7 @@ func defaultVictims(dir string, n int) (victims ipi.CPUs, note string, err error
 			continue
 		}
 		found = append(found, name)
-		for cpu := range some.All() {
-			victims = victims.With(cpu)
-		}
+		victims = victims.Or(some)
 	}
 	if victims != nil {
 		return victims, "watched are the CPUs that are " + strings.Join(found, " or "), nil
@@ -79,17 +77,11 @@ func onlineOf(dir string, n int) ipi.CPUs {
 
 // offlineOf returns a function that tells which of the CPUs do not run now, as far as that is known.
 func offlineOf(dir string, cpus ipi.CPUs, n int) func() ipi.CPUs {
-	return func() (offline ipi.CPUs) {
-		online := onlineOf(dir, n)
-		if online == nil {
-			return nil
+	return func() ipi.CPUs {
+		if online := onlineOf(dir, n); online != nil {
+			return cpus.AndNot(online)
 		}
-		for cpu := range cpus.All() {
-			if !online.Has(cpu) {
-				offline = offline.With(cpu)
-			}
-		}
-		return offline
+		return nil
 	}
 }
 
@@ -116,14 +108,13 @@ func narrow(victims ipi.CPUs, filter *ipifilter.Expr, dir string, n int) (narrow
 			return nil, nil, fmt.Errorf("the filter lets no IPI to CPUs %s pass: nothing would be watched", victims)
 		}
 	}
-	offline = offlineOf(dir, narrowed, n)()
-	if offline == nil {
+	online := onlineOf(dir, n)
+	if online == nil {
 		return narrowed, nil, nil
 	}
-	online := onlineOf(dir, n)
 	up := narrowed.And(online)
 	if up == nil {
 		return nil, nil, fmt.Errorf("CPUs %s are offline: nothing would be watched; online are %s", narrowed, online)
 	}
-	return up, offline, nil
+	return up, narrowed.AndNot(online), nil
 }
